@@ -1,0 +1,132 @@
+"""Every error that safeapply raises on purpose, in one tree.
+
+    SafeApplyError
+    ├── UsageError                 the command line contradicts itself           exit 2
+    ├── ManifestsError             faults in the files, all of them at once      exit 1
+    ├── ClusterError               the API server                                exit 1
+    │   ├── ClusterUnreachableError
+    │   ├── RejectedError          the API server refused one object
+    │   └── ClusterChangedError    an object is not what the plan saw            exit 5
+    ├── ProxyError                 one Envoy could not be read
+    ├── BarrierTimeoutError        an expectation outlived its deadline          exit 3
+    ├── RefusedError               no safe order                                 exit 4
+    ├── LockedError                another rollout holds the Lease               exit 6
+    └── SandboxError               the embedded mesh                             exit 1
+
+Names end in ``Error``; each carries fields as well as its sentence, and each sentence ends with the
+operator's next move. Library exceptions never leave an adapter: they are wrapped with ``from``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "BarrierTimeoutError",
+    "ClusterChangedError",
+    "ClusterError",
+    "ClusterUnreachableError",
+    "Fault",
+    "LockedError",
+    "ManifestsError",
+    "ProxyError",
+    "RefusedError",
+    "RejectedError",
+    "SafeApplyError",
+    "SandboxError",
+    "UsageError",
+]
+
+
+class SafeApplyError(Exception):
+    """Anything that safeapply tells its user instead of a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(SafeApplyError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """One thing wrong in one file: where it stands, and what to do about it."""
+
+    file: str
+    line: int
+    """1-based; 0 where the fault concerns the whole file."""
+    message: str
+
+    def __str__(self) -> str:
+        """Return ``file:line: message``, as compilers do."""
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.message}"
+
+
+class ManifestsError(SafeApplyError):
+    """The manifests cannot be used; every fault of every file is listed."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        self.faults = tuple(sorted(faults))
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+class ClusterError(SafeApplyError):
+    """The API server said no, or something that cannot be understood."""
+
+
+class ClusterUnreachableError(ClusterError):
+    """No API server answered at the address of the kubeconfig."""
+
+
+class RejectedError(ClusterError):
+    """The API server refused one object; nothing of the step it stands in is retried."""
+
+    def __init__(self, resource: str, reason: str) -> None:
+        self.resource = resource
+        self.reason = reason
+        super().__init__(f"{resource} was refused by the API server: {reason}")
+
+
+class ClusterChangedError(ClusterError):
+    """An object is no longer the one that the plan saw: plan again."""
+
+    exit_code = 5
+
+    def __init__(self, resource: str, reason: str) -> None:
+        self.resource = resource
+        self.reason = reason
+        super().__init__(f"{resource} changed since the plan was made ({reason}); run the command again")
+
+
+class ProxyError(SafeApplyError):
+    """One proxy could not be asked; the barrier counts it as unknown, never as absent."""
+
+    def __init__(self, proxy: str, reason: str) -> None:
+        self.proxy = proxy
+        self.reason = reason
+        super().__init__(f"{proxy}: {reason}")
+
+
+class BarrierTimeoutError(SafeApplyError):
+    """Some proxies did not show what the next step needs; the mesh is in a safe state."""
+
+    exit_code = 3
+
+
+class RefusedError(SafeApplyError):
+    """No order of writes keeps the promise, so nothing was written."""
+
+    exit_code = 4
+
+
+class LockedError(SafeApplyError):
+    """Another rollout holds the Lease of this mesh."""
+
+    exit_code = 6
+
+
+class SandboxError(SafeApplyError):
+    """The embedded mesh could not be started, found or stopped."""

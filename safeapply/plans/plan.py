@@ -1,0 +1,91 @@
+"""A plan: plain data, complete and printable (DESIGN 4.6). The executor decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from safeapply.resources.objects import Resource, ResourceId
+from safeapply.xds.expectations import Expectation
+
+__all__ = ["Action", "Caution", "Operation", "Phase", "Plan", "Refusal", "Step"]
+
+
+class Phase(Enum):
+    """What a step does to the mesh (DESIGN 2)."""
+
+    WIDEN = "widen"
+    SWITCH = "switch"
+    NARROW = "narrow"
+
+
+class Action(Enum):
+    """What is done to one object."""
+
+    APPLY = "apply"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One write."""
+
+    action: Action
+    resource: Resource
+    """The full manifest to apply, without resourceVersion; for a deletion, the live object."""
+    bridge: bool = False
+    """An intermediate version, neither live nor desired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Writes that may reach the mesh in any order, and what must hold before the first of them."""
+
+    phase: Phase
+    operations: tuple[Operation, ...]
+    expectations: tuple[Expectation, ...]
+    """Preconditions, read from the proxies; empty where the order of the writes alone is enough."""
+    soak_seconds: float
+    """How long to wait after the expectations hold: requests parked in a filter (ENVOY.md 2)."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Something that no order of writes can help, or that could not be checked."""
+
+    code: str
+    message: str
+    objects: tuple[ResourceId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why nothing will be written."""
+
+    code: str
+    objects: tuple[ResourceId, ...]
+    proxy_class: str
+    """The proxies on which the request would fail."""
+    request: str
+    """The request that would fail, and how."""
+    remedy: str
+    """What the operator can do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """From live to desired, in steps; or the refusals, and then no steps."""
+
+    steps: tuple[Step, ...] = ()
+    settled: tuple[Expectation, ...] = ()
+    """What the proxies show once the last step has reached all of them."""
+    warnings: tuple[Caution, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    unchanged: tuple[ResourceId, ...] = ()
+    """Desired objects that are live already, word for word."""
+    versions: Mapping[ResourceId, str] = field(default_factory=dict, hash=False)
+    """resourceVersion of every touched live object that the plan saw; absent for objects to be created."""
+    label_keys: frozenset[str] = frozenset()
+    """The workload labels that tell proxy classes apart in this mesh."""

@@ -1,0 +1,87 @@
+"""The outside world as safeapply sees it: a cluster, its proxies, a clock.
+
+Ports hand over wire documents; the core parses them. ``adapters`` implements them for real, and the same
+tests run against the sandbox and, on request, against a real cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from safeapply.istio.proxies import Proxy
+from safeapply.resources.objects import GroupKind, Resource, ResourceId
+
+__all__ = ["Answer", "Clock", "Cluster", "Proxies"]
+
+
+class Cluster(Protocol):
+    """One Kubernetes API server.
+
+    Every method may raise ``ClusterUnreachableError``, or ``ClusterError`` for an answer that makes no sense.
+    """
+
+    async def list(self, kinds: Collection[GroupKind]) -> tuple[Resource, ...]:
+        """Return all objects of these kinds in all namespaces; kinds that the server lacks have none."""
+        ...
+
+    async def get(self, resource_id: ResourceId) -> Resource | None:
+        """Return one object, or None where it does not exist."""
+        ...
+
+    async def apply(self, resource: Resource, *, dry_run: bool = False) -> Resource:
+        """Write an object by server-side apply and return what the server made of it.
+
+        Where the document carries ``metadata.resourceVersion``, it is a precondition.
+
+        Raises:
+            RejectedError: validation, admission, a field conflict, or missing rights.
+            ClusterChangedError: the object is not at the given resourceVersion any more.
+        """
+        ...
+
+    async def delete(self, resource: Resource, *, dry_run: bool = False) -> None:
+        """Delete an object; the document's uid and resourceVersion are preconditions. Absent is fine.
+
+        Raises:
+            RejectedError: admission or missing rights.
+            ClusterChangedError: it is another object, or another version, by now.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an Envoy's admin port answered, judged by nobody yet."""
+
+    status: int
+    body: bytes
+
+
+class Proxies(Protocol):
+    """The admin ports of the Envoys."""
+
+    async def ask(self, proxy: Proxy, path: str, *, deadline: float) -> Answer:
+        """GET a path of one Envoy's admin interface within ``deadline`` seconds.
+
+        Raises:
+            ProxyError: no whole HTTP answer came back.
+        """
+        ...
+
+    async def release(self, proxy: Proxy) -> None:
+        """Close what is kept open towards a proxy, because it will not be asked again soon."""
+        ...
+
+
+class Clock(Protocol):
+    """Time that passes, so that tests can make it jump."""
+
+    def now(self) -> float:
+        """Return seconds on a scale that never goes back."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after this long."""
+        ...

@@ -1,0 +1,55 @@
+"""Statements about one Envoy that can be read from its config dump (DESIGN 5).
+
+A plan carries them as preconditions of its steps; ``xds.verdicts`` judges them. ``classes`` tells which proxies
+a statement is about: those that never see the cluster are exempt by computation, not by patience. ``None``
+means every proxy, which is right for removals: a proxy that never had the cluster agrees at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from safeapply.istio.proxies import ProxyClass
+from safeapply.xds.names import ClusterName, Host
+
+__all__ = ["ClusterAbsent", "ClusterActive", "ClusterUnreferenced", "Expectation", "RouteRefers"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterActive:
+    """The cluster takes traffic: active, with no newer copy warming (ENVOY.md 2)."""
+
+    cluster: ClusterName
+    classes: frozenset[ProxyClass] | None = None
+    ready_endpoint: bool = False
+    """Also require a healthy host, because the desired state has ready pods for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterUnreferenced:
+    """No route, mirror or listener names the cluster, draining and warming listeners included."""
+
+    cluster: ClusterName
+    classes: frozenset[ProxyClass] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAbsent:
+    """The cluster is gone: neither active nor warming."""
+
+    cluster: ClusterName
+    classes: frozenset[ProxyClass] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRefers:
+    """The virtual host with this domain (any port) names the cluster; for TCP, some listener does."""
+
+    host: Host | None
+    """The domain; None for TCP and TLS routes, which live in listeners (ISTIO.md 1.4)."""
+    cluster: ClusterName
+    classes: frozenset[ProxyClass] | None = None
+
+
+Expectation: TypeAlias = ClusterActive | ClusterUnreferenced | ClusterAbsent | RouteRefers

@@ -1,0 +1,41 @@
+"""The names that Istio gives to Envoy's clusters (ISTIO.md 1.1; istio ``model.BuildSubsetKey``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType
+
+__all__ = ["CONTROL_CLUSTER", "ClusterName", "Host", "OutboundCluster", "outbound_cluster", "parse_cluster"]
+
+Host = NewType("Host", str)
+"""A fully qualified host of the mesh: ``reviews.default.svc.cluster.local``."""
+
+ClusterName = NewType("ClusterName", str)
+"""The name of an Envoy cluster: ``outbound|9080|v1|reviews.default.svc.cluster.local``."""
+
+CONTROL_CLUSTER = ClusterName("BlackHoleCluster")
+"""A cluster that istiod sends to every sidecar and gateway by CDS: an answer without it proves nothing."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class OutboundCluster:
+    """The parts of an outbound cluster's name."""
+
+    host: Host
+    port: int
+    subset: str
+    """Empty for the cluster of the whole service."""
+
+
+def outbound_cluster(host: Host, port: int, subset: str = "") -> ClusterName:
+    """Return Istio's name for the cluster of a service port, or of one subset of it."""
+    return ClusterName(f"outbound|{port}|{subset}|{host}")
+
+
+def parse_cluster(name: ClusterName) -> OutboundCluster | None:
+    """Return the parts of an outbound cluster's name, or None for any other cluster."""
+    match name.split("|"):
+        case ["outbound", port, subset, host] if port.isdigit():
+            return OutboundCluster(Host(host), int(port), subset)
+        case _:
+            return None

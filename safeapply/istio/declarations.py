@@ -1,0 +1,240 @@
+"""From manifests to what Istio reads of them (``istio.kinds``).
+
+The manifests have been checked: by ``resources.manifests`` if they come from files, by the API server if they
+are live. So a field of a wrong type cannot appear here; a missing one can, everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from safeapply.istio.hosts import resolve, service_host
+from safeapply.istio.kinds import (
+    DESTINATION_RULE,
+    GATEWAY,
+    MESH,
+    POD,
+    SERVICE,
+    SERVICE_ENTRY,
+    VIRTUAL_SERVICE,
+    WORKLOAD_KINDS,
+    Declaration,
+    Destination,
+    DestinationRule,
+    Gateway,
+    Match,
+    Pairs,
+    Port,
+    Rule,
+    Server,
+    Service,
+    Services,
+    Subset,
+    Traffic,
+    VirtualService,
+    Workload,
+)
+from safeapply.resources.objects import Document, FieldPath, Namespace, Resource, ResourceId
+from safeapply.xds.names import Host
+
+__all__ = ["declare"]
+
+HTTP_PROTOCOLS = frozenset({"http", "http2", "grpc", "grpc-web"})
+TCP_PROTOCOLS = frozenset({"tcp", "tls", "https", "mongo", "mysql", "redis"})
+EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
+
+
+def declare(resource: Resource, *, created: str, domain: str) -> Declaration | None:
+    """Return what Istio reads of an object, or None for kinds that do not decide where requests go.
+
+    Args:
+        resource: a checked manifest or a live object.
+        created: the creation time to assume; it decides who wins (ISTIO.md 4.10).
+        domain: the mesh's trust in DNS, usually ``cluster.local``.
+    """
+    reader = _Reader(resource.id, created, domain)
+    kind = resource.id.group_kind
+    if kind == VIRTUAL_SERVICE:
+        return reader.virtual_service(resource.spec)
+    if kind == DESTINATION_RULE:
+        return reader.destination_rule(resource.spec)
+    if kind == GATEWAY:
+        return reader.gateway(resource.spec)
+    if kind == SERVICE:
+        return reader.service(resource)
+    if kind == SERVICE_ENTRY:
+        return reader.service_entry(resource.spec)
+    return _workload(resource)
+
+
+def _workload(resource: Resource) -> Workload | None:
+    kind = resource.id.group_kind
+    if kind in WORKLOAD_KINDS and resource.spec.get("replicas") != 0:
+        template = resource.spec.get("template") or {}
+        return Workload(resource.id, dict((template.get("metadata") or {}).get("labels") or {}))
+    if kind == POD and _ready(resource):
+        return Workload(resource.id, dict(resource.labels))
+    return None
+
+
+def _ready(pod: Resource) -> bool:
+    conditions = (pod.document.get("status") or {}).get("conditions") or ()
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What every field is read against: whose object it is, its age, and the domain."""
+
+    id: ResourceId
+    created: str
+    domain: str
+
+    def virtual_service(self, spec: Document) -> VirtualService:
+        gateways = spec.get("gateways") or (MESH,)
+        return VirtualService(
+            id=self.id,
+            created=self.created,
+            hosts=tuple(self._host(host) for host in spec.get("hosts") or ()),
+            gateways=frozenset(self._gateway_name(name) for name in gateways),
+            export_to=_export_to(spec),
+            rules=tuple(rule for traffic in Traffic for rule in self._rules(traffic, spec)),
+        )
+
+    def destination_rule(self, spec: Document) -> DestinationRule:
+        selector = spec.get("workloadSelector")
+        return DestinationRule(
+            id=self.id,
+            created=self.created,
+            host=self._host(str(spec.get("host") or "")),
+            # A rule with a selector is private to its namespace, whatever it says (ISTIO.md 3.4).
+            export_to=_export_to(spec) if selector is None else frozenset({"."}),
+            selector=None if selector is None else _pairs(selector.get("matchLabels")),
+            subsets=tuple(Subset(str(s["name"]), _pairs(s.get("labels"))) for s in spec.get("subsets") or ()),
+        )
+
+    def gateway(self, spec: Document) -> Gateway:
+        servers = tuple(self._server(server) for server in spec.get("servers") or ())
+        return Gateway(self.id, _pairs(spec.get("selector")), servers)
+
+    def service(self, resource: Resource) -> Services:
+        ports = tuple(p for p in resource.spec.get("ports") or () if p.get("protocol", "TCP") != "UDP")
+        exported = resource.annotations.get(EXPORT_TO_ANNOTATION)
+        service = Service(
+            id=self.id,
+            created=self.created,
+            host=service_host(self.id.name, self.id.namespace, domain=self.domain),
+            ports=tuple(_port(p, str(p.get("appProtocol") or p.get("name") or "")) for p in ports),
+            selector=_pairs(resource.spec.get("selector")),
+            export_to=None if exported is None else frozenset(part.strip() for part in exported.split(",")),
+        )
+        return Services(self.id, (service,))
+
+    def service_entry(self, spec: Document) -> Services:
+        ports = tuple(_port(p, str(p.get("protocol") or "").lower()) for p in spec.get("ports") or ())
+        selector = _pairs((spec.get("workloadSelector") or {}).get("labels"))
+        hosts = (self._host(host) for host in spec.get("hosts") or ())
+        return Services(
+            self.id,
+            tuple(Service(self.id, self.created, host, ports, selector, _export_to(spec)) for host in hosts),
+        )
+
+    def _host(self, name: str) -> Host:
+        return resolve(name, self.id.namespace, domain=self.domain)
+
+    def _gateway_name(self, name: str) -> str:
+        """Resolve a reference to a Gateway (ISTIO.md 2.3)."""
+        if name == MESH:
+            return MESH
+        namespace, slash, rest = name.partition("/")
+        if not slash:
+            return f"{self.id.namespace}/{name}"
+        return f"{self.id.namespace}/{rest}" if namespace == "." else name
+
+    def _server(self, server: Document) -> Server:
+        port = server.get("port") or {}
+        protocol = str(port.get("protocol") or "").lower()
+        # ``ns/host`` limits which namespaces may bind; the host is what is answered for.
+        hosts = tuple(Host(str(host).rpartition("/")[2]) for host in server.get("hosts") or ())
+        terminates = "tls" in server and (server["tls"] or {}).get("mode") not in {
+            "PASSTHROUGH",
+            "AUTO_PASSTHROUGH",
+        }
+        return Server(
+            port=int(port.get("number") or 0),
+            http=protocol in HTTP_PROTOCOLS or (protocol == "https" and terminates),
+            hosts=hosts,
+        )
+
+    def _rules(self, traffic: Traffic, spec: Document) -> Iterator[Rule]:
+        for index, rule in enumerate(spec.get(traffic.value) or ()):
+            yield self._rule(traffic, rule, FieldPath(f"spec.{traffic.value}[{index}]"))
+
+    def _rule(self, traffic: Traffic, rule: Document, path: FieldPath) -> Rule:
+        return Rule(
+            traffic=traffic,
+            matches=tuple(self._match(match or {}) for match in rule.get("match") or ()),
+            destinations=tuple(self._destinations(rule.get("route") or (), path)),
+            mirrors=tuple(self._mirrors(rule, path)),
+            delegate=self._delegate(rule.get("delegate")),
+            path=path,
+        )
+
+    def _match(self, match: Document) -> Match:
+        return Match(
+            gateways=frozenset(self._gateway_name(name) for name in match.get("gateways") or ()),
+            port=match.get("port"),
+            source_labels=_pairs(match.get("sourceLabels")),
+            source_namespace=str(match.get("sourceNamespace") or ""),
+        )
+
+    def _destinations(self, routes: Iterable[Document], path: FieldPath) -> Iterator[Destination]:
+        """Yield the destinations that Envoy gets: a lone one whatever its weight (ISTIO.md 1.3)."""
+        listed = list(routes)
+        for index, route in enumerate(listed):
+            if len(listed) == 1 or route.get("weight"):
+                yield self._destination(route["destination"], FieldPath(f"{path}.route[{index}].destination"))
+
+    def _mirrors(self, rule: Document, path: FieldPath) -> Iterator[Destination]:
+        mirror = rule.get("mirror")
+        percentage = (rule.get("mirrorPercentage") or {}).get("value", rule.get("mirrorPercent"))
+        if mirror and percentage != 0:
+            yield self._destination(mirror, FieldPath(f"{path}.mirror"))
+        for index, entry in enumerate(rule.get("mirrors") or ()):
+            if (entry.get("percentage") or {}).get("value") != 0:
+                yield self._destination(entry["destination"], FieldPath(f"{path}.mirrors[{index}].destination"))
+
+    def _destination(self, destination: Document, path: FieldPath) -> Destination:
+        return Destination(
+            host=self._host(str(destination.get("host") or "")),
+            subset=str(destination.get("subset") or ""),
+            port=(destination.get("port") or {}).get("number"),
+            path=path,
+        )
+
+    def _delegate(self, delegate: Document | None) -> ResourceId | None:
+        if not delegate:
+            return None
+        namespace = Namespace(str(delegate.get("namespace") or self.id.namespace))
+        return ResourceId(self.id.group, self.id.kind, namespace, str(delegate.get("name") or ""))
+
+
+def _port(port: Document, protocol: str) -> Port:
+    """Tell a port's protocol as Istio does: ``appProtocol``, or the part of the name before the first dash."""
+    known = protocol if protocol in HTTP_PROTOCOLS else protocol.partition("-")[0]
+    return Port(
+        int(port["number"] if "number" in port else port["port"]),
+        http=known not in TCP_PROTOCOLS,
+        tcp=known not in HTTP_PROTOCOLS,
+    )
+
+
+def _export_to(spec: Document) -> frozenset[str] | None:
+    values = spec.get("exportTo")
+    return frozenset(map(str, values)) if values else None
+
+
+def _pairs(labels: Mapping[str, Any] | None) -> Pairs:
+    return tuple(sorted((str(key), str(value)) for key, value in (labels or {}).items()))

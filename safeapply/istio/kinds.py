@@ -1,0 +1,224 @@
+"""The objects that decide where requests go, as values: what Istio reads of them and nothing else.
+
+``istio.declarations`` makes them from manifests. Hosts are resolved, lists are tuples, and each destination
+remembers the field it was read from, so that a refusal can point at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from safeapply.resources.objects import FieldPath, GroupKind, Namespace, ResourceId
+from safeapply.xds.names import Host
+
+__all__ = [
+    "DESTINATION_RULE",
+    "GATEWAY",
+    "MESH",
+    "NEWEST",
+    "POD",
+    "ROUTING_KINDS",
+    "SERVICE",
+    "SERVICE_ENTRY",
+    "VIRTUAL_SERVICE",
+    "WORKLOAD_KINDS",
+    "Declaration",
+    "Destination",
+    "DestinationRule",
+    "Gateway",
+    "Match",
+    "Port",
+    "Rule",
+    "Server",
+    "Service",
+    "Services",
+    "Subset",
+    "Traffic",
+    "VirtualService",
+    "Workload",
+]
+
+NETWORKING = "networking.istio.io"
+VIRTUAL_SERVICE = GroupKind(NETWORKING, "VirtualService")
+DESTINATION_RULE = GroupKind(NETWORKING, "DestinationRule")
+GATEWAY = GroupKind(NETWORKING, "Gateway")
+SERVICE_ENTRY = GroupKind(NETWORKING, "ServiceEntry")
+SERVICE = GroupKind("", "Service")
+POD = GroupKind("", "Pod")
+WORKLOAD_KINDS = (
+    GroupKind("apps", "Deployment"),
+    GroupKind("apps", "StatefulSet"),
+    GroupKind("apps", "DaemonSet"),
+)
+ROUTING_KINDS = (VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, SERVICE)
+
+MESH = "mesh"
+"""The reserved gateway name that stands for all sidecars."""
+
+NEWEST = "~"
+"""The creation time of an object that does not exist yet: sorts after every timestamp."""
+
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
+"""Labels of a selector, sorted by key."""
+
+
+class Traffic(Enum):
+    """Which list of a VirtualService a rule stands in."""
+
+    HTTP = "http"
+    TCP = "tcp"
+    TLS = "tls"
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """A named part of a host's endpoints."""
+
+    name: str
+    labels: Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationRule:
+    """What clients need to know of a host: here, its subsets and who may see them."""
+
+    id: ResourceId
+    created: str
+    host: Host
+    export_to: frozenset[str] | None
+    """None where the field is absent: Istio does not take that for ``*`` when it merges (ISTIO.md 3.3)."""
+    selector: Pairs | None
+    subsets: tuple[Subset, ...]
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """Istio's order of objects of one kind: creation time, name, namespace."""
+        return (self.created, self.id.name, self.id.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a rule sends requests."""
+
+    host: Host
+    subset: str
+    port: int | None
+    path: FieldPath
+    """The field that says so: ``spec.http[0].route[0].destination``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The parts of a match that decide whether a proxy gets the rule at all."""
+
+    gateways: frozenset[str]
+    port: int | None
+    source_labels: Pairs
+    source_namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One entry of ``http``, ``tcp`` or ``tls``."""
+
+    traffic: Traffic
+    matches: tuple[Match, ...]
+    destinations: tuple[Destination, ...]
+    """Those that Envoy gets: weight 0 among several is dropped (ISTIO.md 1.3)."""
+    mirrors: tuple[Destination, ...]
+    delegate: ResourceId | None
+    path: FieldPath
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualService:
+    """Routes of some hosts. Without hosts it is a delegate (ISTIO.md 4.6)."""
+
+    id: ResourceId
+    created: str
+    hosts: tuple[Host, ...]
+    gateways: frozenset[str]
+    """``mesh``, or ``namespace/name``."""
+    export_to: frozenset[str] | None
+    rules: tuple[Rule, ...]
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """Istio's order of objects of one kind: creation time, name, namespace."""
+        return (self.created, self.id.name, self.id.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One port of a Gateway and the hosts it answers for."""
+
+    port: int
+    http: bool
+    hosts: tuple[Host, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What some gateway proxies listen to."""
+
+    id: ResourceId
+    selector: Pairs
+    servers: tuple[Server, ...]
+
+    @property
+    def name(self) -> str:
+        """``namespace/name``, as VirtualServices refer to it."""
+        return f"{self.id.namespace}/{self.id.name}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Port:
+    """A port of a service, and what Istio takes its traffic for."""
+
+    number: int
+    http: bool
+    tcp: bool
+    """Both are true where Istio sniffs the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A host of the registry: a Kubernetes Service, or one host of a ServiceEntry."""
+
+    id: ResourceId
+    created: str
+    host: Host
+    ports: tuple[Port, ...]
+    selector: Pairs
+    export_to: frozenset[str] | None
+
+    @property
+    def namespace(self) -> Namespace:
+        """The namespace that owns the host."""
+        return self.id.namespace
+
+    def port(self, number: int) -> Port | None:
+        """Return a port by its number."""
+        return next((port for port in self.ports if port.number == number), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All hosts that one object declares."""
+
+    id: ResourceId
+    services: tuple[Service, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Pods that run, or that will: their labels decide which subsets have endpoints."""
+
+    id: ResourceId
+    labels: Mapping[str, str]
+
+
+Declaration: TypeAlias = VirtualService | DestinationRule | Gateway | Services | Workload

@@ -1,0 +1,35 @@
+"""Which service a host name stands for (ISTIO.md 2.6)."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from safeapply.istio.kinds import SERVICE, Service
+from safeapply.istio.proxies import ProxyClass
+from safeapply.istio.snapshot import Snapshot
+from safeapply.istio.visibility import exported_to
+from safeapply.xds.names import Host
+
+__all__ = ["service_options"]
+
+
+def service_options(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> tuple[Service | None, ...]:
+    """Return the services that a host may stand for on proxies of a class; None where there may be none."""
+    declaring = snapshot.registry.get(host, ())
+    mixtures = product(*(snapshot.service_versions(one, host) for one in declaring))
+    return tuple(dict.fromkeys(_chosen(mixture, proxy_class) for mixture in mixtures))
+
+
+def _chosen(services: tuple[Service | None, ...], proxy_class: ProxyClass) -> Service | None:
+    """Pick as istiod does: the client's namespace, then a Kubernetes Service, then the oldest."""
+    visible = [
+        service
+        for service in services
+        if service is not None
+        and exported_to(service.export_to, owner=service.namespace, viewer=proxy_class.namespace)
+    ]
+    return min(
+        visible,
+        key=lambda s: (s.namespace != proxy_class.namespace, s.id.group_kind != SERVICE, s.created, s.id),
+        default=None,
+    )

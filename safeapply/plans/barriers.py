@@ -1,0 +1,149 @@
+"""What has to be seen on the Envoys before a step, and after the last one (DESIGN 5).
+
+Computed from two states of the mesh, the one before the writes and the one after, so it holds for any kind of
+object, and for a run that goes on where a killed one stopped: what is needed is asked of the proxies each time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from safeapply.istio.proxies import ProxyClass
+from safeapply.istio.registry import service_options
+from safeapply.istio.routes import Reference
+from safeapply.istio.snapshot import Snapshot
+from safeapply.istio.subsets import effective_subsets, rules_in_path
+from safeapply.istio.view import clusters_of, view
+from safeapply.plans.transition import Transition
+from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
+from safeapply.xds.names import ClusterName, Host, parse_cluster
+
+__all__ = ["preconditions", "settled"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """What a step does to one class."""
+
+    named: frozenset[Reference]
+    """References to clusters that no route named before."""
+    moved: frozenset[Reference]
+    """References that a domain did not have before."""
+    added: frozenset[ClusterName]
+    removed: frozenset[ClusterName]
+    """Clusters that go, and that no route names afterwards."""
+
+
+def preconditions(transition: Transition, before: Snapshot, after: Snapshot) -> tuple[Expectation, ...]:
+    """Return what must hold before the writes that lead from one state to the other."""
+    effects = _effects(transition, before, after)
+    named = _by_cluster({one: {r.cluster for r in effect.named} for one, effect in effects.items()})
+    removed = _by_cluster({one: effect.removed for one, effect in effects.items()})
+    active: Iterable[Expectation] = (
+        ClusterActive(name, classes, ready_endpoint=_has_pods(transition, after, name, classes))
+        for name, classes in named
+    )
+    gone: Iterable[Expectation] = (
+        ClusterUnreferenced(name, _everywhere(transition, before, name, classes)) for name, classes in removed
+    )
+    return (*active, *gone)
+
+
+def settled(transition: Transition, before: Snapshot, after: Snapshot) -> tuple[Expectation, ...]:
+    """Return what the proxies show once the last writes have reached them."""
+    effects = _effects(transition, before, after)
+    added = _by_cluster({one: effect.added for one, effect in effects.items()})
+    removed = _by_cluster({one: effect.removed for one, effect in effects.items()})
+    return (
+        *(ClusterActive(name, classes) for name, classes in added),
+        *_moves(effects),
+        *(ClusterAbsent(name, classes) for name, classes in removed),
+    )
+
+
+def _effects(transition: Transition, before: Snapshot, after: Snapshot) -> Mapping[ProxyClass, _Effect]:
+    return {one: _effect(transition, one, before, after) for one in transition.classes}
+
+
+def _effect(transition: Transition, one: ProxyClass, before: Snapshot, after: Snapshot) -> _Effect:
+    old = view(before, one, transition.routes, transition.hosts)
+    new = view(after, one, transition.routes, transition.hosts)
+    named_before = {reference.cluster for reference in old.references}
+    named_after = {reference.cluster for reference in new.references}
+    shown_before = {(reference.domain, reference.cluster) for reference in old.references}
+    there = old.clusters | frozenset(
+        name for host in {r.host for r in new.references} for name in clusters_of(before, one, host)
+    )
+    return _Effect(
+        named=frozenset(r for r in new.references if r.cluster not in named_before and r.cluster in new.clusters),
+        moved=frozenset(r for r in new.references if (r.domain, r.cluster) not in shown_before),
+        added=frozenset(name for name in new.clusters - there),
+        removed=frozenset(
+            name for name in old.clusters - _still(after, one, old.clusters) if name not in named_after
+        ),
+    )
+
+
+def _still(after: Snapshot, one: ProxyClass, names: Iterable[ClusterName]) -> frozenset[ClusterName]:
+    """Return the clusters of all hosts of these clusters, as they are afterwards."""
+    hosts = {parts.host for name in names if (parts := parse_cluster(name)) is not None}
+    return frozenset(name for host in hosts for name in clusters_of(after, one, host))
+
+
+def _by_cluster(
+    found: Mapping[ProxyClass, Iterable[ClusterName]],
+) -> Iterator[tuple[ClusterName, frozenset[ProxyClass]]]:
+    classes: dict[ClusterName, set[ProxyClass]] = defaultdict(set)
+    for one, names in found.items():
+        for name in names:
+            classes[name].add(one)
+    for name in sorted(classes):
+        yield name, frozenset(classes[name])
+
+
+def _moves(effects: Mapping[ProxyClass, _Effect]) -> Iterator[RouteRefers]:
+    classes: dict[tuple[Host | None, ClusterName], set[ProxyClass]] = defaultdict(set)
+    for one, effect in effects.items():
+        for reference in effect.moved:
+            classes[reference.domain, reference.cluster].add(one)
+    for domain, name in sorted(classes, key=lambda key: (key[0] or "", key[1])):
+        yield RouteRefers(domain, name, frozenset(classes[domain, name]))
+
+
+def _everywhere(
+    transition: Transition, before: Snapshot, name: ClusterName, losing: frozenset[ProxyClass]
+) -> frozenset[ProxyClass] | None:
+    """Return None, for every proxy, where no class keeps the cluster: then no class needs to be told apart."""
+    parts = parse_cluster(name)
+    holders = {
+        one for one in transition.classes if parts is not None and name in clusters_of(before, one, parts.host)
+    }
+    return None if holders <= losing else losing
+
+
+def _has_pods(transition: Transition, after: Snapshot, name: ClusterName, classes: frozenset[ProxyClass]) -> bool:
+    """Tell whether some ready pod, or a workload that is to run, stands behind a cluster."""
+    parts = parse_cluster(name)
+    if parts is None:
+        return False
+    return any(
+        set(service.selector) | _labels(after, one, parts.host, parts.subset) <= set(workload.labels.items())
+        for one in classes
+        for service in service_options(after, one, parts.host)
+        if service is not None and service.selector
+        for workload in transition.index.workloads
+        if workload.id.namespace == service.namespace
+    )
+
+
+def _labels(after: Snapshot, one: ProxyClass, host: Host, subset: str) -> set[tuple[str, str]]:
+    for service in service_options(after, one, host):
+        if service is not None:
+            path = rules_in_path(after, one, service)
+            rules = [rule for r in path for rule in after.rule_versions(r) if rule is not None]
+            for known in effective_subsets(rules, one, service, after.mesh):
+                if known.name == subset:
+                    return set(known.labels)
+    return set()

@@ -1,0 +1,60 @@
+"""What no order of writes can help, and what could not be checked (DESIGN 4, last paragraph)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from safeapply.istio.kinds import DestinationRule, Traffic, VirtualService
+from safeapply.plans.plan import Caution
+from safeapply.plans.transition import Stage, Transition
+from safeapply.resources.objects import ResourceId
+
+__all__ = ["cautions"]
+
+
+def cautions(transition: Transition) -> Iterator[Caution]:
+    """Yield what the operator should know before the first write."""
+    for stages in transition.stages.values():
+        match stages[Stage.LIVE], stages[Stage.DESIRED]:
+            case DestinationRule() as live, DestinationRule() as desired:
+                yield from _relabelled(live, desired)
+            case VirtualService() as live, VirtualService() as desired:
+                yield from _connections(live, desired)
+            case _:
+                pass
+    if transition.assumed:
+        yield _assumed(transition.assumed)
+
+
+def _relabelled(live: DestinationRule, desired: DestinationRule) -> Iterator[Caution]:
+    before = {subset.name: subset.labels for subset in live.subsets}
+    for subset in desired.subsets:
+        if before.get(subset.name, subset.labels) != subset.labels:
+            yield Caution(
+                "subset-relabelled",
+                f"{desired.id} changes the labels of subset {subset.name} in place: the cluster keeps its "
+                "name, so no barrier can tell old pods from new ones; prefer a new subset",
+                (desired.id,),
+            )
+
+
+def _connections(live: VirtualService, desired: VirtualService) -> Iterator[Caution]:
+    if _tcp(live) != _tcp(desired):
+        yield Caution(
+            "connections-drain",
+            f"{desired.id} changes TCP or TLS routes: Envoy closes the connections that are open when the "
+            "old listener has drained (45 s by default), in whatever order things are written",
+            (desired.id,),
+        )
+
+
+def _tcp(route: VirtualService) -> tuple[object, ...]:
+    return tuple(rule for rule in route.rules if rule.traffic is not Traffic.HTTP)
+
+
+def _assumed(objects: tuple[ResourceId, ...]) -> Caution:
+    return Caution(
+        "assumed",
+        f"taken to exist, because no file declares them: {', '.join(sorted(map(str, objects)))}",
+        objects,
+    )

@@ -1,0 +1,202 @@
+"""Which write has to come after which: the reference graph, found by evaluation (DESIGN 4.3).
+
+Nothing here knows a kind's fields. For every class of proxies the live and the desired view are compared: a
+reference whose cluster is not there yet makes its object wait for whoever provides the cluster; a reference
+whose cluster will go makes the removal wait for its object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import permutations
+
+from safeapply.istio.hosts import overlap
+from safeapply.istio.kinds import VirtualService
+from safeapply.istio.proxies import ProxyClass
+from safeapply.istio.registry import service_options
+from safeapply.istio.routes import Reference
+from safeapply.istio.snapshot import Snapshot
+from safeapply.istio.subsets import rules_in_path
+from safeapply.istio.view import View, clusters_of, view
+from safeapply.plans.transition import Stage, Transition
+from safeapply.plans.writes import Constraint, Part
+from safeapply.resources.objects import ResourceId
+from safeapply.xds.names import Host
+
+__all__ = ["Dangling", "Findings", "find_constraints"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dangling:
+    """A reference whose cluster will not exist once all is written, and did exist or was not there before."""
+
+    proxy_class: ProxyClass
+    reference: Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the comparison of live and desired says."""
+
+    constraints: frozenset[Constraint]
+    dangling: tuple[Dangling, ...]
+
+
+def find_constraints(transition: Transition) -> Findings:
+    """Compare live and desired for every class."""
+    constraints = set(_between_routes(transition))
+    dangling: list[Dangling] = []
+    for proxy_class in transition.classes:
+        comparison = _Comparison.of(transition, proxy_class)
+        constraints.update(comparison.constraints())
+        dangling.extend(Dangling(proxy_class, reference) for reference in comparison.dangling())
+    return Findings(frozenset(constraints), tuple(dangling))
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Live and desired, as one class of proxies gets them."""
+
+    transition: Transition
+    proxy_class: ProxyClass
+    live: Snapshot
+    desired: Snapshot
+    before: View
+    after: View
+
+    @classmethod
+    def of(cls, transition: Transition, proxy_class: ProxyClass) -> _Comparison:
+        live, desired = transition.all_at(Stage.LIVE), transition.all_at(Stage.DESIRED)
+        before = view(live, proxy_class, transition.routes)
+        after = view(desired, proxy_class, transition.routes)
+        return cls(transition, proxy_class, live, desired, before, after)
+
+    def dangling(self) -> Iterator[Reference]:
+        """Yield the hard references that will miss their cluster, unless they miss it today."""
+        missing_today = {(ref.domain, ref.port, ref.cluster) for ref in self.before.dangling()}
+        for reference in self.after.dangling():
+            if reference.hard and (reference.domain, reference.port, reference.cluster) not in missing_today:
+                yield reference
+
+    def constraints(self) -> Iterator[Constraint]:
+        for reference in self.after.references:
+            there = clusters_of(self.live, self.proxy_class, reference.host)
+            if reference.cluster not in there and reference.cluster in self.after.clusters:
+                yield from self._needs(reference)
+        for reference in self.before.references:
+            kept = clusters_of(self.desired, self.proxy_class, reference.host)
+            if reference.cluster in self.before.clusters and reference.cluster not in kept:
+                yield from self._lets_go(reference)
+        for reference in self.before.references & self.after.references:
+            yield from self._hands_over(reference)
+
+    def _needs(self, reference: Reference) -> Iterator[Constraint]:
+        """A new reference after whoever provides its cluster."""
+        for provider in self._responsible(reference, self.desired, Stage.LIVE):
+            for consumer in self._consumers(reference):
+                if consumer != provider:
+                    yield Constraint((provider, Part.WIDENING), (consumer, Part.WHOLE))
+
+    def _lets_go(self, reference: Reference) -> Iterator[Constraint]:
+        """A removal after every old reference."""
+        for provider in self._responsible(reference, self.live, Stage.DESIRED):
+            for consumer in self._consumers(reference):
+                if consumer != provider:
+                    yield Constraint((consumer, Part.WHOLE), (provider, Part.NARROWING))
+
+    def _hands_over(self, reference: Reference) -> Iterator[Constraint]:
+        """Of two objects that provide one cluster in turn, the new one first."""
+        providers = self._providers(reference)
+        if len(providers) < 2:  # noqa: PLR2004  it takes two to hand over
+            return
+        either = self.transition.mixture(dict.fromkeys(providers, (Stage.LIVE, Stage.DESIRED)))
+        if reference.cluster in clusters_of(either, self.proxy_class, reference.host):
+            return
+        for giver, taker in permutations(providers, 2):
+            if self._removes(giver, reference) and not self._removes(taker, reference):
+                yield Constraint((taker, Part.WIDENING), (giver, Part.NARROWING))
+
+    def _removes(self, provider: ResourceId, reference: Reference) -> bool:
+        alone = self.transition.state({provider: Stage.DESIRED})
+        return reference.cluster not in clusters_of(alone, self.proxy_class, reference.host)
+
+    def _responsible(self, reference: Reference, base: Snapshot, stage: Stage) -> Iterable[ResourceId]:
+        """Return the providers without whose write the cluster would be missing; all, if no single one decides."""
+        providers = self._providers(reference)
+        alone = [
+            one
+            for one in providers
+            if reference.cluster
+            not in clusters_of(
+                base.where({one: (self.transition.stages[one][stage],)}), self.proxy_class, reference.host
+            )
+        ]
+        return alone or providers
+
+    def _providers(self, reference: Reference) -> tuple[ResourceId, ...]:
+        """Return the changed objects in the look-up path of a reference."""
+        path: dict[ResourceId, None] = {}
+        for snapshot in (self.live, self.desired):
+            path.update(dict.fromkeys(snapshot.registry.get(reference.host, ())))
+            for service in service_options(snapshot, self.proxy_class, reference.host):
+                if service is not None:
+                    path.update(dict.fromkeys(rules_in_path(snapshot, self.proxy_class, service)))
+        return tuple(one for one in path if one in self.transition.stages)
+
+    def _consumers(self, reference: Reference) -> tuple[ResourceId, ...]:
+        """Return the changed objects that made, or will make, the reference appear.
+
+        Usually the VirtualService or its delegate. Where neither changes, the reference comes and goes with
+        another object: an older rival that is deleted, or the Gateway that binds the route.
+        """
+        stages = self.transition.stages
+        own = tuple(one for one in reference.chain if one in stages)
+        return own or tuple(
+            one for one in stages if one in self.transition.routes or one in self.transition.index.gateways
+        )
+
+
+def _between_routes(transition: Transition) -> Iterator[Constraint]:
+    """Order VirtualServices among themselves: istiod sees one kind in the order in which it was written.
+
+    A delegate before the root that hands over to it, and after the root that lets go of it (ISTIO.md 4.6); of
+    two that serve one host in turn, the new one before the old one goes (ISTIO.md 4.10).
+    """
+    routes = [one for one in transition.stages if _versions(transition, one)]
+    for one, other in permutations(routes, 2):
+        gained, lost = _difference(transition, one), _difference(transition, other, reverse=True)
+        if any(overlap(new, old) for new in gained for old in lost):
+            yield Constraint((one, Part.WHOLE), (other, Part.WHOLE))
+    for root in routes:
+        before, after = (_delegates(transition, root, stage) for stage in (Stage.LIVE, Stage.DESIRED))
+        yield from (
+            Constraint((one, Part.WHOLE), (root, Part.WHOLE))
+            for one in after - before
+            if one in transition.stages and transition.stages[one][Stage.LIVE] is None
+        )
+        yield from (
+            Constraint((root, Part.WHOLE), (one, Part.WHOLE))
+            for one in before - after
+            if one in transition.stages and transition.stages[one][Stage.DESIRED] is None
+        )
+
+
+def _versions(transition: Transition, one: ResourceId) -> list[VirtualService]:
+    return [v for v in transition.stages[one].values() if isinstance(v, VirtualService)]
+
+
+def _difference(transition: Transition, one: ResourceId, *, reverse: bool = False) -> set[Host]:
+    live, desired = (_hosts(transition, one, stage) for stage in (Stage.LIVE, Stage.DESIRED))
+    return live - desired if reverse else desired - live
+
+
+def _hosts(transition: Transition, one: ResourceId, stage: Stage) -> set[Host]:
+    version = transition.stages[one][stage]
+    return set(version.hosts) if isinstance(version, VirtualService) else set()
+
+
+def _delegates(transition: Transition, root: ResourceId, stage: Stage) -> set[ResourceId]:
+    version = transition.stages[root][stage]
+    rules = version.rules if isinstance(version, VirtualService) else ()
+    return {rule.delegate for rule in rules if rule.delegate is not None}

@@ -1,0 +1,175 @@
+"""From live and desired to a plan (DESIGN 4): find the order, write the steps, prove them, or refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, WORKLOAD_KINDS
+from safeapply.istio.proxies import Proxy
+from safeapply.istio.snapshot import MeshSettings
+from safeapply.plans.barriers import preconditions, settled
+from safeapply.plans.cautions import cautions
+from safeapply.plans.changes import Change
+from safeapply.plans.constraints import find_constraints
+from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
+from safeapply.plans.reasons import reason
+from safeapply.plans.refusals import refuse_counterexample, refuse_cycle, refuse_dangling
+from safeapply.plans.transition import Stage, Transition, transition_of
+from safeapply.plans.verifier import verify
+from safeapply.plans.writes import Constraint, Cycle, Part, Write, level, split, writes_of
+from safeapply.resources.objects import GroupKind, Resource, ResourceId
+from safeapply.xds.expectations import ClusterUnreferenced
+
+__all__ = ["PlanOptions", "plan"]
+
+NAMESPACE = GroupKind("", "Namespace")
+CUSTOM_RESOURCE_DEFINITION = GroupKind("apiextensions.k8s.io", "CustomResourceDefinition")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What the operator, rather than the mesh, decides."""
+
+    mesh: MeshSettings = MeshSettings()  # noqa: RUF009  frozen
+    soak_seconds: float = 1.0
+    """Before a removal: how long a request may be parked in a filter in front of the router (ENVOY.md 2)."""
+    offline: bool = False
+    """No cluster: hosts and gateways that no file declares are taken to exist."""
+
+
+def plan(
+    live: Mapping[ResourceId, Resource],
+    changes: Iterable[Change],
+    *,
+    unchanged: Iterable[ResourceId] = (),
+    proxies: Iterable[Proxy] = (),
+    options: PlanOptions | None = None,
+) -> Plan:
+    """Return the steps that lead from live to desired without losing a request, or the reasons to refuse.
+
+    Args:
+        live: every live object that decides where requests go, in all namespaces.
+        changes: the objects to be written or deleted.
+        unchanged: desired objects that are live already.
+        proxies: the Envoys that run.
+        options: what the operator decides.
+    """
+    options = options or PlanOptions()
+    transition = transition_of(live, changes, proxies, mesh=options.mesh, offline=options.offline)
+    outcome = _proven(_steps(transition, options), live, transition)
+    return replace(
+        outcome,
+        unchanged=tuple(unchanged),
+        warnings=tuple(cautions(transition)),
+        versions={one: change.live.resource_version for one, change in transition.changes.items() if change.live},
+        label_keys=transition.label_keys,
+    )
+
+
+def _proven(outcome: Plan, live: Mapping[ResourceId, Resource], transition: Transition) -> Plan:
+    """Return the plan if every reachable state is safe, else the refusal with the failing request."""
+    assumed = {one: version for one in transition.assumed for version in transition.index.versions[one]}
+    found = verify(live, outcome.steps, transition.classes, mesh=transition.index.mesh, assumed=assumed)
+    return Plan(refusals=(refuse_counterexample(transition, found, outcome.steps),)) if found else outcome
+
+
+def _steps(transition: Transition, options: PlanOptions) -> Plan:
+    findings = find_constraints(transition)
+    if findings.dangling:
+        return Plan(refusals=tuple(refuse_dangling(transition, findings.dangling)))
+    constraints = findings.constraints | frozenset(_kubernetes_order(transition))
+    bridged = split(constraints, transition.bridges)
+    follows = writes_of(transition.changes, constraints, bridged)
+    phases = {write: _phase(transition, constraints, write) for write in follows}
+    levels = level(follows, phases)
+    if isinstance(levels, Cycle):
+        return Plan(refusals=(refuse_cycle(levels),))
+    return _plan_of(transition, levels, phases, options)
+
+
+def _plan_of(
+    transition: Transition, levels: list[list[Write]], phases: Mapping[Write, Phase], options: PlanOptions
+) -> Plan:
+    steps: list[Step] = []
+    reached: dict[ResourceId, Stage] = {}
+    before = now = transition.state(reached)
+    for writes in levels:
+        reached.update({w.id: Stage.BRIDGE if w.bridge else Stage.DESIRED for w in writes})
+        before, now = now, transition.state(reached)
+        expectations = preconditions(transition, before, now)
+        removes = any(isinstance(one, ClusterUnreferenced) for one in expectations)
+        phase = max((phases[w] for w in writes), key=list(Phase).index)
+        steps.append(
+            Step(
+                phase=phase,
+                operations=tuple(_operation(transition, write) for write in writes),
+                expectations=expectations,
+                soak_seconds=options.soak_seconds if removes else 0.0,
+                why=reason(transition, writes, expectations),
+            )
+        )
+    return Plan(steps=tuple(steps), settled=settled(transition, before, now) if steps else ())
+
+
+def _operation(transition: Transition, write: Write) -> Operation:
+    change = transition.changes[write.id]
+    if write.bridge:
+        return Operation(Action.APPLY, transition.bridges[write.id], bridge=True)
+    if change.manifest is not None:
+        return Operation(Action.APPLY, change.manifest)
+    if change.live is None:
+        msg = f"{write.id} is neither live nor wanted"
+        raise AssertionError(msg)
+    return Operation(Action.DELETE, change.live)
+
+
+def _phase(transition: Transition, constraints: Iterable[Constraint], write: Write) -> Phase:
+    """Tell whether a write adds, moves or removes."""
+    change = transition.changes[write.id]
+    if write.bridge:
+        return Phase.WIDEN
+    if change.desired is None:
+        return Phase.NARROW
+    if write.id.group_kind == VIRTUAL_SERVICE:
+        return Phase.SWITCH
+    if any(c.then == (write.id, Part.NARROWING) for c in constraints) or _drops_subsets(transition, write.id):
+        return Phase.NARROW
+    return Phase.WIDEN if _adds(transition, write.id) else Phase.SWITCH
+
+
+def _subsets(transition: Transition, one: ResourceId, stage: Stage) -> set[str]:
+    change = transition.changes[one]
+    resource = change.live if stage is Stage.LIVE else change.desired
+    return {str(s["name"]) for s in resource.spec.get("subsets") or ()} if resource else set()
+
+
+def _drops_subsets(transition: Transition, one: ResourceId) -> bool:
+    if one.group_kind != DESTINATION_RULE:
+        return False
+    return bool(_subsets(transition, one, Stage.LIVE) - _subsets(transition, one, Stage.DESIRED))
+
+
+def _adds(transition: Transition, one: ResourceId) -> bool:
+    if one.group_kind != DESTINATION_RULE or transition.changes[one].live is None:
+        return True
+    return bool(_subsets(transition, one, Stage.DESIRED) - _subsets(transition, one, Stage.LIVE))
+
+
+def _kubernetes_order(transition: Transition) -> Iterable[Constraint]:
+    """Namespaces and definitions before what they hold; workloads end only after routes have moved."""
+    for one, change in transition.changes.items():
+        if one.group_kind in {NAMESPACE, CUSTOM_RESOURCE_DEFINITION} and change.live is None:
+            yield from (_after(one, other) for other in transition.changes if _lives_in(other, one))
+        if one.group_kind in WORKLOAD_KINDS and change.desired is None:
+            yield from (_after(other, one) for other in transition.changes if other.group_kind == VIRTUAL_SERVICE)
+
+
+def _after(first: ResourceId, then: ResourceId) -> Constraint:
+    return Constraint((first, Part.WHOLE), (then, Part.WHOLE))
+
+
+def _lives_in(one: ResourceId, holder: ResourceId) -> bool:
+    if holder.group_kind == NAMESPACE:
+        return one.namespace == holder.name
+    return holder.name.partition(".")[2] == one.group

@@ -1,0 +1,103 @@
+"""Why nothing will be written: the request that would fail, the objects, the field and the line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from safeapply.istio.routes import Reference
+from safeapply.plans.constraints import Dangling
+from safeapply.plans.plan import Refusal, Step
+from safeapply.plans.transition import Transition
+from safeapply.plans.verifier import Counterexample
+from safeapply.plans.writes import Cycle
+from safeapply.resources.objects import FieldPath, ResourceId
+
+__all__ = ["refuse_counterexample", "refuse_cycle", "refuse_dangling"]
+
+
+def refuse_dangling(transition: Transition, found: Sequence[Dangling]) -> Iterator[Refusal]:
+    """Yield one refusal for each field that would name a missing cluster, with all classes that would see it."""
+    fields: dict[tuple[ResourceId, FieldPath], list[Dangling]] = {}
+    for one in found:
+        fields.setdefault((one.reference.chain[-1], one.reference.path), []).append(one)
+    for (owner, _), several in fields.items():
+        reference = several[0].reference
+        classes = ", ".join(sorted({str(one.proxy_class) for one in several}))
+        changed = owner in transition.changes
+        yield Refusal(
+            code="dangling-reference" if changed else "in-use",
+            objects=(owner, *(() if changed else _providers(transition, reference))),
+            proxy_class=classes,
+            request=f"{_place(transition, reference)} names {_target(reference)}, which {_fate(changed)}: "
+            f"{_request(reference)} would answer 503 NC",
+            remedy=_remedy(reference, changed=changed),
+        )
+
+
+def refuse_counterexample(transition: Transition, found: Counterexample, steps: Sequence[Step]) -> Refusal:
+    """Return the refusal for a state that the verifier found."""
+    reference = found.reference
+    racing = [str(operation.resource.id) for operation in steps[found.step].operations]
+    return Refusal(
+        code="no-safe-order",
+        objects=(reference.chain[-1], *found.racing),
+        proxy_class=str(found.proxy_class),
+        request=f"while step {found.step + 1} ({', '.join(racing)}) is under way, {_request(reference)} can meet a "
+        f"route to {_target(reference)} without its cluster and answer 503 NC; {_place(transition, reference)} "
+        "names it",
+        remedy="split the change: first add what is new, apply, then move the routes, apply, then remove the rest",
+    )
+
+
+def refuse_cycle(cycle: Cycle) -> Refusal:
+    """Return the refusal for objects that wait for each other and cannot be bridged."""
+    chain = " -> ".join(map(str, cycle.objects))
+    return Refusal(
+        code="cycle",
+        objects=cycle.objects,
+        proxy_class="all",
+        request=f"each of these objects must be written before the next one: {chain}",
+        remedy="give the new version a name of its own, apply it beside the old one, and delete the old one after",
+    )
+
+
+def _providers(transition: Transition, reference: Reference) -> tuple[ResourceId, ...]:
+    paths = (
+        rules
+        for by_host in transition.index.rules.values()
+        for host, rules in by_host.items()
+        if host == reference.host
+    )
+    return tuple(rule for rules in paths for rule in rules if rule in transition.changes)
+
+
+def _place(transition: Transition, reference: Reference) -> str:
+    """Return ``file:line: virtualservice...: field``; live objects have no file."""
+    owner = reference.chain[-1]
+    path = FieldPath(f"{reference.path}.{'subset' if reference.subset else 'host'}")
+    change = transition.changes.get(owner)
+    origin = change.manifest.origin if change and change.manifest else None
+    file = f"{origin.file}:{origin.line_of(path)}: " if origin else ""
+    return f"{file}{owner} {path}"
+
+
+def _target(reference: Reference) -> str:
+    if reference.subset:
+        return f"subset {reference.subset} of {reference.host}"
+    return f"host {reference.host} (cluster {reference.cluster})"
+
+
+def _fate(changed: bool) -> str:  # noqa: FBT001  the one thing it depends on
+    return "will not exist" if changed else "would be removed"
+
+
+def _request(reference: Reference) -> str:
+    return f"a request to {reference}"
+
+
+def _remedy(reference: Reference, *, changed: bool) -> str:
+    if not changed:
+        return f"move {reference.chain[-1]} away from it first, or keep it: it is not among the files"
+    if reference.subset:
+        return f"add subset {reference.subset} to a DestinationRule that these proxies look up, or correct the name"
+    return "declare the host as a Service or ServiceEntry with this port, or correct the name"

@@ -11,18 +11,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import permutations
 
-from safeapply.istio.hosts import overlap
-from safeapply.istio.kinds import VirtualService
 from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.registry import service_options
-from safeapply.istio.routes import Reference
+from safeapply.istio.routes import Reference, references
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.subsets import rules_in_path
 from safeapply.istio.view import View, clusters_of, view
+from safeapply.plans.route_order import route_order
 from safeapply.plans.transition import Stage, Transition
 from safeapply.plans.writes import Constraint, Part
 from safeapply.resources.objects import ResourceId
-from safeapply.xds.names import Host
 
 __all__ = ["Dangling", "Findings", "find_constraints"]
 
@@ -45,7 +43,7 @@ class Findings:
 
 def find_constraints(transition: Transition) -> Findings:
     """Compare live and desired for every class."""
-    constraints = set(_between_routes(transition))
+    constraints = set(route_order(transition))
     dangling: list[Dangling] = []
     for proxy_class in transition.classes:
         comparison = _Comparison.of(transition, proxy_class)
@@ -94,14 +92,14 @@ class _Comparison:
     def _needs(self, reference: Reference) -> Iterator[Constraint]:
         """A new reference after whoever provides its cluster."""
         for provider in self._responsible(reference, self.desired, Stage.LIVE):
-            for consumer in self._consumers(reference):
+            for consumer in self._consumers(reference, self.desired, Stage.LIVE):
                 if consumer != provider:
                     yield Constraint((provider, Part.WIDENING), (consumer, Part.WHOLE))
 
     def _lets_go(self, reference: Reference) -> Iterator[Constraint]:
         """A removal after every old reference."""
         for provider in self._responsible(reference, self.live, Stage.DESIRED):
-            for consumer in self._consumers(reference):
+            for consumer in self._consumers(reference, self.live, Stage.DESIRED):
                 if consumer != provider:
                     yield Constraint((consumer, Part.WHOLE), (provider, Part.NARROWING))
 
@@ -144,59 +142,19 @@ class _Comparison:
                     path.update(dict.fromkeys(rules_in_path(snapshot, self.proxy_class, service)))
         return tuple(one for one in path if one in self.transition.stages)
 
-    def _consumers(self, reference: Reference) -> tuple[ResourceId, ...]:
+    def _consumers(self, reference: Reference, base: Snapshot, stage: Stage) -> tuple[ResourceId, ...]:
         """Return the changed objects that made, or will make, the reference appear.
 
-        Usually the VirtualService or its delegate. Where neither changes, the reference comes and goes with
-        another object: an older rival that is deleted, or the Gateway that binds the route.
+        Usually the VirtualService. Of a root and its delegate, the one without whose write the reference is not
+        there decides. Where neither changes, the reference comes and goes with another object: an older rival
+        that is deleted, or the Gateway that binds the route.
         """
         stages = self.transition.stages
         own = tuple(one for one in reference.chain if one in stages)
-        return own or tuple(
-            one for one in stages if one in self.transition.routes or one in self.transition.index.gateways
-        )
+        deciding = (one for one in own if not self._shows(reference, base.where({one: (stages[one][stage],)})))
+        if own:
+            return own if len(own) == 1 else (next(deciding, own[0]),)
+        return tuple(one for one in stages if one in self.transition.routes or one in base.gateways)
 
-
-def _between_routes(transition: Transition) -> Iterator[Constraint]:
-    """Order VirtualServices among themselves: istiod sees one kind in the order in which it was written.
-
-    A delegate before the root that hands over to it, and after the root that lets go of it (ISTIO.md 4.6); of
-    two that serve one host in turn, the new one before the old one goes (ISTIO.md 4.10).
-    """
-    routes = [one for one in transition.stages if _versions(transition, one)]
-    for one, other in permutations(routes, 2):
-        gained, lost = _difference(transition, one), _difference(transition, other, reverse=True)
-        if any(overlap(new, old) for new in gained for old in lost):
-            yield Constraint((one, Part.WHOLE), (other, Part.WHOLE))
-    for root in routes:
-        before, after = (_delegates(transition, root, stage) for stage in (Stage.LIVE, Stage.DESIRED))
-        yield from (
-            Constraint((one, Part.WHOLE), (root, Part.WHOLE))
-            for one in after - before
-            if one in transition.stages and transition.stages[one][Stage.LIVE] is None
-        )
-        yield from (
-            Constraint((root, Part.WHOLE), (one, Part.WHOLE))
-            for one in before - after
-            if one in transition.stages and transition.stages[one][Stage.DESIRED] is None
-        )
-
-
-def _versions(transition: Transition, one: ResourceId) -> list[VirtualService]:
-    return [v for v in transition.stages[one].values() if isinstance(v, VirtualService)]
-
-
-def _difference(transition: Transition, one: ResourceId, *, reverse: bool = False) -> set[Host]:
-    live, desired = (_hosts(transition, one, stage) for stage in (Stage.LIVE, Stage.DESIRED))
-    return live - desired if reverse else desired - live
-
-
-def _hosts(transition: Transition, one: ResourceId, stage: Stage) -> set[Host]:
-    version = transition.stages[one][stage]
-    return set(version.hosts) if isinstance(version, VirtualService) else set()
-
-
-def _delegates(transition: Transition, root: ResourceId, stage: Stage) -> set[ResourceId]:
-    version = transition.stages[root][stage]
-    rules = version.rules if isinstance(version, VirtualService) else ()
-    return {rule.delegate for rule in rules if rule.delegate is not None}
+    def _shows(self, reference: Reference, snapshot: Snapshot) -> bool:
+        return reference in references(snapshot, self.proxy_class, reference.chain[:1])

@@ -14,7 +14,8 @@ from safeapply.plans.changes import Change
 from safeapply.plans.constraints import find_constraints
 from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
 from safeapply.plans.reasons import reason
-from safeapply.plans.refusals import refuse_counterexample, refuse_cycle, refuse_dangling
+from safeapply.plans.refusals import refuse_counterexample, refuse_cycle, refuse_dangling, refuse_missing_delegate
+from safeapply.plans.route_order import missing_delegates
 from safeapply.plans.transition import Stage, Transition, transition_of
 from safeapply.plans.verifier import verify
 from safeapply.plans.writes import Constraint, Cycle, Part, Write, level, split, writes_of
@@ -76,8 +77,12 @@ def _proven(outcome: Plan, live: Mapping[ResourceId, Resource], transition: Tran
 
 def _steps(transition: Transition, options: PlanOptions) -> Plan:
     findings = find_constraints(transition)
-    if findings.dangling:
-        return Plan(refusals=tuple(refuse_dangling(transition, findings.dangling)))
+    refusals = (
+        *refuse_dangling(transition, findings.dangling),
+        *(refuse_missing_delegate(transition, one) for one in missing_delegates(transition)),
+    )
+    if refusals:
+        return Plan(refusals=refusals)
     constraints = findings.constraints | frozenset(_kubernetes_order(transition))
     bridged = split(constraints, transition.bridges)
     follows = writes_of(transition.changes, constraints, bridged)
@@ -132,7 +137,8 @@ def _phase(transition: Transition, constraints: Iterable[Constraint], write: Wri
     if change.desired is None:
         return Phase.NARROW
     if write.id.group_kind == VIRTUAL_SERVICE:
-        return Phase.SWITCH
+        # A new delegate is inert until a root names it: it is provided, not switched to.
+        return Phase.SWITCH if change.live or change.desired.spec.get("hosts") else Phase.WIDEN
     if any(c.then == (write.id, Part.NARROWING) for c in constraints) or _drops_subsets(transition, write.id):
         return Phase.NARROW
     return Phase.WIDEN if _adds(transition, write.id) else Phase.SWITCH

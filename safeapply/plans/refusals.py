@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from safeapply.istio.routes import Reference
 from safeapply.plans.constraints import Dangling
 from safeapply.plans.plan import Refusal, Step
+from safeapply.plans.route_order import MissingDelegate
 from safeapply.plans.transition import Transition
 from safeapply.plans.verifier import Counterexample
 from safeapply.plans.writes import Cycle
 from safeapply.resources.objects import FieldPath, ResourceId
 
-__all__ = ["refuse_counterexample", "refuse_cycle", "refuse_dangling"]
+__all__ = ["refuse_counterexample", "refuse_cycle", "refuse_dangling", "refuse_missing_delegate"]
 
 
 def refuse_dangling(transition: Transition, found: Sequence[Dangling]) -> Iterator[Refusal]:
@@ -28,10 +29,23 @@ def refuse_dangling(transition: Transition, found: Sequence[Dangling]) -> Iterat
             code="dangling-reference" if changed else "in-use",
             objects=(owner, *(() if changed else _providers(transition, reference))),
             proxy_class=classes,
-            request=f"{_place(transition, reference)} names {_target(reference)}, which {_fate(changed)}: "
+            request=f"{_naming(transition, reference)} names {_target(reference)}, which {_fate(changed)}: "
             f"{_request(reference)} would answer 503 NC",
             remedy=_remedy(reference, changed=changed),
         )
+
+
+def refuse_missing_delegate(transition: Transition, found: MissingDelegate) -> Refusal:
+    """Return the refusal for a rule that hands over to nobody."""
+    path = FieldPath(f"{found.path}.delegate")
+    return Refusal(
+        code="missing-delegate",
+        objects=(found.root, found.delegate),
+        proxy_class="all that take this route",
+        request=f"{_place(transition, found.root, path)} hands over to {found.delegate}, which will not exist: "
+        "istiod drops the rule, and its requests fall to a later rule, to the whole service, or to 404",
+        remedy=f"keep or add {found.delegate}, or take the rule out of {found.root}",
+    )
 
 
 def refuse_counterexample(transition: Transition, found: Counterexample, steps: Sequence[Step]) -> Refusal:
@@ -43,7 +57,7 @@ def refuse_counterexample(transition: Transition, found: Counterexample, steps: 
         objects=(reference.chain[-1], *found.racing),
         proxy_class=str(found.proxy_class),
         request=f"while step {found.step + 1} ({', '.join(racing)}) is under way, {_request(reference)} can meet a "
-        f"route to {_target(reference)} without its cluster and answer 503 NC; {_place(transition, reference)} "
+        f"route to {_target(reference)} without its cluster and answer 503 NC; {_naming(transition, reference)} "
         "names it",
         remedy="split the change: first add what is new, apply, then move the routes, apply, then remove the rest",
     )
@@ -71,10 +85,13 @@ def _providers(transition: Transition, reference: Reference) -> tuple[ResourceId
     return tuple(rule for rules in paths for rule in rules if rule in transition.changes)
 
 
-def _place(transition: Transition, reference: Reference) -> str:
-    """Return ``file:line: virtualservice...: field``; live objects have no file."""
-    owner = reference.chain[-1]
+def _naming(transition: Transition, reference: Reference) -> str:
     path = FieldPath(f"{reference.path}.{'subset' if reference.subset else 'host'}")
+    return _place(transition, reference.chain[-1], path)
+
+
+def _place(transition: Transition, owner: ResourceId, path: FieldPath) -> str:
+    """Return ``file:line: virtualservice...: field``; live objects have no file."""
     change = transition.changes.get(owner)
     origin = change.manifest.origin if change and change.manifest else None
     file = f"{origin.file}:{origin.line_of(path)}: " if origin else ""

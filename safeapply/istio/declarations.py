@@ -73,9 +73,9 @@ def _workload(resource: Resource) -> Workload | None:
     kind = resource.id.group_kind
     if kind in WORKLOAD_KINDS and resource.spec.get("replicas") != 0:
         template = resource.spec.get("template") or {}
-        return Workload(resource.id, dict((template.get("metadata") or {}).get("labels") or {}))
+        return Workload(resource.id, _pairs((template.get("metadata") or {}).get("labels")))
     if kind == POD and _ready(resource):
-        return Workload(resource.id, dict(resource.labels))
+        return Workload(resource.id, _pairs(resource.labels))
     return None
 
 

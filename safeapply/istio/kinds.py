@@ -6,7 +6,6 @@ remembers the field it was read from, so that a refusal can point at it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
@@ -218,7 +217,7 @@ class Workload:
     """Pods that run, or that will: their labels decide which subsets have endpoints."""
 
     id: ResourceId
-    labels: Mapping[str, str]
+    labels: Pairs
 
 
 Declaration: TypeAlias = VirtualService | DestinationRule | Gateway | Services | Workload

@@ -15,7 +15,7 @@ __all__ = ["service_options"]
 
 def service_options(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> tuple[Service | None, ...]:
     """Return the services that a host may stand for on proxies of a class; None where there may be none."""
-    declaring = snapshot.registry.get(host, ())
+    declaring = snapshot.index.registry.get(host, ())
     mixtures = product(*(snapshot.service_versions(one, host) for one in declaring))
     return tuple(dict.fromkeys(_chosen(mixture, proxy_class) for mixture in mixtures))
 

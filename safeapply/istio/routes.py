@@ -98,9 +98,8 @@ def _sidecar_listeners(snapshot: Snapshot, proxy_class: ProxyClass, route: Virtu
     """Yield one listener for each port of each service that the route's hosts cover."""
     mesh = frozenset({MESH})
     for host in route.hosts:
-        declared = [name for name in snapshot.registry if covers(host, name)] if is_wild(host) else [host]
         found = False
-        for name in declared:
+        for name in snapshot.index.hosts_under(host):
             for service in filter(None, service_options(snapshot, proxy_class, name)):
                 found = True
                 yield from (_Listener(mesh, name, name, port, service) for port in service.ports)
@@ -114,9 +113,7 @@ def _may_win(snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService,
 
     The first applicable one wins; it may lose to another only where *every* version of that other comes first.
     """
-    rivals = {*snapshot.routed.get(listener.host, ())}
-    rivals.update(r for wild in snapshot.wild if covers(wild, listener.host) for r in snapshot.routed[wild])
-    rivals.discard(route.id)
+    rivals = {rival for rival in snapshot.index.routes_for(listener.host) if rival != route.id}
     return not any(
         all(
             version is not None and _comes_first(version, route, proxy_class, listener)
@@ -160,7 +157,7 @@ def _on_gateway(snapshot: Snapshot, proxy_class: ProxyClass, routes: Iterable[Re
 
 
 def _bound_gateways(snapshot: Snapshot, proxy_class: ProxyClass) -> Iterator[Gateway]:
-    for gateway in snapshot.gateways:
+    for gateway in snapshot.index.gateways:
         for version in snapshot.gateway_versions(gateway):
             if version is not None and proxy_class.labels.match(dict(version.selector)):
                 yield version

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import ChainMap, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias, TypeVar
 
-from safeapply.istio.hosts import is_wild
+from safeapply.istio.hosts import covers, is_wild
 from safeapply.istio.kinds import (
+    MESH,
     Declaration,
     DestinationRule,
     Gateway,
@@ -25,8 +26,11 @@ from safeapply.istio.kinds import (
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["ISTIO_SYSTEM", "Declarations", "MeshSettings", "Snapshot", "snapshot_of"]
+__all__ = ["ISTIO_SYSTEM", "Declarations", "Index", "MeshSettings", "Snapshot", "snapshot_of"]
 
+Key = TypeVar("Key")
+Ids: TypeAlias = dict[ResourceId, None]
+"""A set that keeps its order."""
 Versions: TypeAlias = tuple[Declaration | None, ...]
 Declarations: TypeAlias = Mapping[ResourceId, Versions]
 
@@ -43,21 +47,55 @@ class MeshSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Index:
+    """Who is where, over all versions; look-ups by it find at least what a version says, perhaps more."""
+
+    rules: Mapping[Host, tuple[ResourceId, ...]]
+    """DestinationRules by host."""
+    routes: Mapping[Host, tuple[ResourceId, ...]]
+    """VirtualServices by the hosts that they serve."""
+    referring: Mapping[Host, tuple[ResourceId, ...]]
+    """VirtualServices by the hosts that they send requests to."""
+    roots: Mapping[ResourceId, tuple[ResourceId, ...]]
+    """VirtualServices by the delegates that they hand over to."""
+    bound: Mapping[str, tuple[ResourceId, ...]]
+    """VirtualServices by the gateways that they bind to; ``mesh`` is not listed."""
+    registry: Mapping[Host, tuple[ResourceId, ...]]
+    """Services and ServiceEntries by the hosts that they declare."""
+    gateways: tuple[ResourceId, ...]
+    workloads: tuple[Workload, ...]
+    wild_rules: tuple[Host, ...]
+    wild_routes: tuple[Host, ...]
+
+    def rules_for(self, host: Host) -> Iterator[ResourceId]:
+        """Yield the DestinationRules whose host covers this one."""
+        yield from self.rules.get(host, ())
+        for pattern in self.wild_rules:
+            if pattern != host and covers(pattern, host):
+                yield from self.rules[pattern]
+
+    def routes_for(self, host: Host) -> Iterator[ResourceId]:
+        """Yield the VirtualServices of which some host covers this one."""
+        yield from self.routes.get(host, ())
+        for pattern in self.wild_routes:
+            if pattern != host and covers(pattern, host):
+                yield from self.routes[pattern]
+
+    def hosts_under(self, pattern: Host) -> Iterator[Host]:
+        """Yield the registered hosts that a pattern covers."""
+        if not is_wild(pattern):
+            yield from (pattern,) if pattern in self.registry else ()
+        else:
+            yield from (host for host in self.registry if covers(pattern, host))
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The versions of every object, with the look-ups that evaluation needs."""
+    """The versions of every object, with the index over them."""
 
     versions: Declarations
     mesh: MeshSettings
-    rules: Mapping[Namespace, Mapping[Host, tuple[ResourceId, ...]]]
-    """DestinationRules by their namespace and host."""
-    routed: Mapping[Host, tuple[ResourceId, ...]]
-    """VirtualServices by the hosts they name."""
-    wild: tuple[Host, ...]
-    """The wildcard hosts among ``routed``."""
-    registry: Mapping[Host, tuple[ResourceId, ...]]
-    """Services and ServiceEntries by the hosts they declare."""
-    gateways: tuple[ResourceId, ...]
-    workloads: tuple[Workload, ...]
+    index: Index
 
     def where(self, overrides: Declarations) -> Snapshot:
         """Return the snapshot in which these objects have these versions; each must be among those indexed."""
@@ -82,35 +120,65 @@ class Snapshot:
 
 def snapshot_of(versions: Declarations, mesh: MeshSettings) -> Snapshot:
     """Index the versions of all objects."""
-    rules: dict[Namespace, dict[Host, dict[ResourceId, None]]] = defaultdict(lambda: defaultdict(dict))
-    routed: dict[Host, dict[ResourceId, None]] = defaultdict(dict)
-    registry: dict[Host, dict[ResourceId, None]] = defaultdict(dict)
-    gateways: dict[ResourceId, None] = {}
-    workloads: list[Workload] = []
-    for declaration in _all(versions.values()):
-        match declaration:
+    return Snapshot(versions, mesh, _indexed(_all(versions.values())))
+
+
+@dataclass(slots=True)
+class _Lists:
+    """The index while it grows."""
+
+    rules: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
+    routes: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
+    referring: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
+    roots: dict[ResourceId, Ids] = field(default_factory=lambda: defaultdict(dict))
+    bound: dict[str, Ids] = field(default_factory=lambda: defaultdict(dict))
+    registry: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
+    gateways: Ids = field(default_factory=dict)
+    workloads: list[Workload] = field(default_factory=list)
+
+    def route(self, one: VirtualService) -> None:
+        for host in one.hosts:
+            self.routes[host][one.id] = None
+        for gateway in one.gateways - {MESH}:
+            self.bound[gateway][one.id] = None
+        for rule in one.rules:
+            if rule.delegate is not None:
+                self.roots[rule.delegate][one.id] = None
+            for destination in (*rule.destinations, *rule.mirrors):
+                self.referring[destination.host][one.id] = None
+
+
+def _indexed(declarations: Iterable[Declaration]) -> Index:
+    lists = _Lists()
+    for one in declarations:
+        match one:
             case DestinationRule():
-                rules[declaration.id.namespace][declaration.host][declaration.id] = None
+                lists.rules[one.host][one.id] = None
             case VirtualService():
-                for host in declaration.hosts:
-                    routed[host][declaration.id] = None
+                lists.route(one)
             case Services():
-                for service in declaration.services:
-                    registry[service.host][declaration.id] = None
+                for service in one.services:
+                    lists.registry[service.host][one.id] = None
             case Gateway():
-                gateways[declaration.id] = None
+                lists.gateways[one.id] = None
             case Workload():
-                workloads.append(declaration)
-    return Snapshot(
-        versions=versions,
-        mesh=mesh,
-        rules={ns: {host: tuple(ids) for host, ids in hosts.items()} for ns, hosts in rules.items()},
-        routed={host: tuple(ids) for host, ids in routed.items()},
-        wild=tuple(host for host in routed if is_wild(host)),
-        registry={host: tuple(ids) for host, ids in registry.items()},
-        gateways=tuple(gateways),
-        workloads=tuple(workloads),
+                lists.workloads.append(one)
+    return Index(
+        rules=_frozen(lists.rules),
+        routes=_frozen(lists.routes),
+        referring=_frozen(lists.referring),
+        roots=_frozen(lists.roots),
+        bound=_frozen(lists.bound),
+        registry=_frozen(lists.registry),
+        gateways=tuple(lists.gateways),
+        workloads=tuple(lists.workloads),
+        wild_rules=tuple(host for host in lists.rules if is_wild(host)),
+        wild_routes=tuple(host for host in lists.routes if is_wild(host)),
     )
+
+
+def _frozen(lists: Mapping[Key, Iterable[ResourceId]]) -> Mapping[Key, tuple[ResourceId, ...]]:
+    return {key: tuple(ids) for key, ids in lists.items()}
 
 
 def _overlaid(overrides: Declarations, base: Declarations) -> Declarations:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from safeapply.istio.hosts import covers, most_specific
+from safeapply.istio.hosts import most_specific
 from safeapply.istio.kinds import DestinationRule, Service, Subset
 from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.snapshot import MeshSettings, Snapshot
@@ -21,14 +21,8 @@ __all__ = ["effective_subsets", "rules_in_path"]
 
 def rules_in_path(snapshot: Snapshot, proxy_class: ProxyClass, service: Service) -> tuple[ResourceId, ...]:
     """Return every DestinationRule that can decide the subsets of a service for a class."""
-    spaces = dict.fromkeys((proxy_class.namespace, service.namespace, snapshot.mesh.root_namespace))
-    return tuple(
-        rule
-        for space in spaces
-        for host, rules in snapshot.rules.get(space, {}).items()
-        if covers(host, service.host)
-        for rule in rules
-    )
+    asked = {proxy_class.namespace, service.namespace, snapshot.mesh.root_namespace}
+    return tuple(rule for rule in snapshot.index.rules_for(service.host) if rule.namespace in asked)
 
 
 def effective_subsets(

@@ -1,20 +1,29 @@
-"""What one class of proxies gets from one snapshot: the function that everything else asks (DESIGN 3)."""
+"""What one class of proxies gets from one snapshot: the function that everything else asks (DESIGN 3).
+
+A mesh has many classes, and most of them are strangers to most hosts: they get the same answer. So a ``Views``
+remembers each answer by what can tell classes apart for that host or route, and planning stays linear.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
+from typing import TypeAlias
 
-from safeapply.istio.proxies import ProxyClass
+from safeapply.istio.audiences import Audience, host_audience, route_audience
+from safeapply.istio.proxies import Labels, ProxyClass, Role
 from safeapply.istio.registry import service_options
 from safeapply.istio.routes import Reference, references
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.subsets import effective_subsets, rules_in_path
-from safeapply.resources.objects import ResourceId
+from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import ClusterName, Host, outbound_cluster
 
-__all__ = ["View", "clusters_of", "view"]
+__all__ = ["View", "Views", "view"]
+
+Stance: TypeAlias = tuple[Role, Namespace | None, Labels]
+"""What can tell two classes apart; no namespace for a class that nobody names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +40,64 @@ class View:
         return frozenset(ref for ref in self.references if ref.cluster not in self.clusters)
 
 
-def view(
-    snapshot: Snapshot, proxy_class: ProxyClass, routes: Iterable[ResourceId], hosts: Iterable[Host] = ()
-) -> View:
-    """Evaluate the given VirtualServices for a class, with the clusters of all hosts that they name.
+@dataclass(frozen=True, slots=True)
+class Views:
+    """The views of one snapshot, each answer computed once."""
 
-    Args:
-        snapshot: the versions of every object.
-        proxy_class: whose view it is.
-        routes: the VirtualServices to evaluate; delegates are reached through their roots.
-        hosts: more hosts whose clusters are wanted, referred to or not.
-    """
-    found = frozenset(references(snapshot, proxy_class, routes))
-    wanted = {*hosts, *(reference.host for reference in found)}
-    return View(
-        clusters=frozenset(name for host in wanted for name in clusters_of(snapshot, proxy_class, host)),
-        references=found,
-    )
+    snapshot: Snapshot
+    _told_apart: dict[Host | ResourceId, Audience] = field(default_factory=dict, init=False)
+    _clusters: dict[tuple[Host, Stance], frozenset[ClusterName]] = field(default_factory=dict, init=False)
+    _references: dict[tuple[ResourceId, Stance], frozenset[Reference]] = field(default_factory=dict, init=False)
+
+    def of(self, proxy_class: ProxyClass, routes: Iterable[ResourceId], hosts: Iterable[Host] = ()) -> View:
+        """Evaluate the given VirtualServices for a class, with the clusters of all hosts that they name.
+
+        Args:
+            proxy_class: whose view it is.
+            routes: the VirtualServices to evaluate; delegates are reached through their roots.
+            hosts: more hosts whose clusters are wanted, referred to or not.
+        """
+        found = frozenset(ref for route in routes for ref in self.references(proxy_class, route))
+        wanted = {*hosts, *(reference.host for reference in found)}
+        return View(frozenset(name for host in wanted for name in self.clusters(proxy_class, host)), found)
+
+    def references(self, proxy_class: ProxyClass, route: ResourceId) -> frozenset[Reference]:
+        """Return the references that one VirtualService may put on proxies of a class."""
+        if route not in self._told_apart:
+            self._told_apart[route] = route_audience(self.snapshot, route)
+        key = (route, _stance(proxy_class, self._told_apart[route]))
+        if key not in self._references:
+            self._references[key] = frozenset(references(self.snapshot, proxy_class, (route,)))
+        return self._references[key]
+
+    def clusters(self, proxy_class: ProxyClass, host: Host) -> frozenset[ClusterName]:
+        """Return the clusters of a host that exist whichever versions of its objects a proxy sees.
+
+        One cluster for each port, and one for each port and subset (ISTIO.md 1.1).
+        """
+        if host not in self._told_apart:
+            self._told_apart[host] = host_audience(self.snapshot, host)
+        key = (host, _stance(proxy_class, self._told_apart[host]))
+        if key not in self._clusters:
+            self._clusters[key] = _clusters_of(self.snapshot, proxy_class, host)
+        return self._clusters[key]
 
 
-def clusters_of(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> frozenset[ClusterName]:
-    """Return the clusters of a host that exist whichever versions of its objects a proxy sees.
+def view(snapshot: Snapshot, proxy_class: ProxyClass) -> View:
+    """Return all that a class gets from a snapshot."""
+    index = snapshot.index
+    routes = {route for several in index.routes.values() for route in several}
+    return Views(snapshot).of(proxy_class, sorted(routes), index.registry)
 
-    One cluster for each port, and one for each port and subset (ISTIO.md 1.1).
-    """
+
+def _stance(proxy_class: ProxyClass, audience: Audience) -> Stance:
+    if proxy_class.role is Role.GATEWAY:
+        return (Role.GATEWAY, proxy_class.namespace, proxy_class.labels)
+    named = proxy_class.namespace if proxy_class.namespace in audience.spaces else None
+    return (proxy_class.role, named, proxy_class.labels if audience.labels else Labels())
+
+
+def _clusters_of(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> frozenset[ClusterName]:
     certain: frozenset[ClusterName] | None = None
     for service in service_options(snapshot, proxy_class, host):
         if service is None:

@@ -15,7 +15,7 @@ from safeapply.istio.registry import service_options
 from safeapply.istio.routes import Reference
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.subsets import effective_subsets, rules_in_path
-from safeapply.istio.view import clusters_of, view
+from safeapply.istio.view import Views
 from safeapply.plans.transition import Transition
 from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
 from safeapply.xds.names import ClusterName, Host, parse_cluster
@@ -64,32 +64,28 @@ def settled(transition: Transition, before: Snapshot, after: Snapshot) -> tuple[
 
 
 def _effects(transition: Transition, before: Snapshot, after: Snapshot) -> Mapping[ProxyClass, _Effect]:
-    return {one: _effect(transition, one, before, after) for one in transition.classes}
+    old, new = Views(before), Views(after)
+    return {one: _effect(transition, one, old, new) for one in transition.classes}
 
 
-def _effect(transition: Transition, one: ProxyClass, before: Snapshot, after: Snapshot) -> _Effect:
-    old = view(before, one, transition.routes, transition.hosts)
-    new = view(after, one, transition.routes, transition.hosts)
+def _effect(transition: Transition, one: ProxyClass, before: Views, after: Views) -> _Effect:
+    old = before.of(one, transition.routes, transition.hosts)
+    new = after.of(one, transition.routes, transition.hosts)
     named_before = {reference.cluster for reference in old.references}
     named_after = {reference.cluster for reference in new.references}
     shown_before = {(reference.domain, reference.cluster) for reference in old.references}
-    there = old.clusters | frozenset(
-        name for host in {r.host for r in new.references} for name in clusters_of(before, one, host)
-    )
     return _Effect(
         named=frozenset(r for r in new.references if r.cluster not in named_before and r.cluster in new.clusters),
         moved=frozenset(r for r in new.references if (r.domain, r.cluster) not in shown_before),
-        added=frozenset(name for name in new.clusters - there),
-        removed=frozenset(
-            name for name in old.clusters - _still(after, one, old.clusters) if name not in named_after
-        ),
+        added=new.clusters - old.clusters - _of_same_hosts(before, one, new.clusters),
+        removed=old.clusters - new.clusters - _of_same_hosts(after, one, old.clusters) - named_after,
     )
 
 
-def _still(after: Snapshot, one: ProxyClass, names: Iterable[ClusterName]) -> frozenset[ClusterName]:
-    """Return the clusters of all hosts of these clusters, as they are afterwards."""
+def _of_same_hosts(views: Views, one: ProxyClass, names: Iterable[ClusterName]) -> frozenset[ClusterName]:
+    """Return all clusters of the hosts of these clusters, whether or not a route asked for them."""
     hosts = {parts.host for name in names if (parts := parse_cluster(name)) is not None}
-    return frozenset(name for host in hosts for name in clusters_of(after, one, host))
+    return frozenset(name for host in hosts for name in views.clusters(one, host))
 
 
 def _by_cluster(
@@ -116,10 +112,8 @@ def _everywhere(
     transition: Transition, before: Snapshot, name: ClusterName, losing: frozenset[ProxyClass]
 ) -> frozenset[ProxyClass] | None:
     """Return None, for every proxy, where no class keeps the cluster: then no class needs to be told apart."""
-    parts = parse_cluster(name)
-    holders = {
-        one for one in transition.classes if parts is not None and name in clusters_of(before, one, parts.host)
-    }
+    parts, views = parse_cluster(name), Views(before)
+    holders = {one for one in transition.classes if parts is not None and name in views.clusters(one, parts.host)}
     return None if holders <= losing else losing
 
 
@@ -129,11 +123,11 @@ def _has_pods(transition: Transition, after: Snapshot, name: ClusterName, classe
     if parts is None:
         return False
     return any(
-        set(service.selector) | _labels(after, one, parts.host, parts.subset) <= set(workload.labels.items())
+        set(service.selector) | _labels(after, one, parts.host, parts.subset) <= set(workload.labels)
         for one in classes
         for service in service_options(after, one, parts.host)
         if service is not None and service.selector
-        for workload in transition.index.workloads
+        for workload in transition.mesh.index.workloads
         if workload.id.namespace == service.namespace
     )
 

@@ -46,7 +46,7 @@ def _sidecars(snapshot: Snapshot) -> Iterable[ProxyClass]:
 
 def _gateways(snapshot: Snapshot, running: Iterable[ProxyClass]) -> Iterable[ProxyClass]:
     known = [one for one in running if one.role is Role.GATEWAY]
-    for gateway in snapshot.gateways:
+    for gateway in snapshot.index.gateways:
         for version in snapshot.gateway_versions(gateway):
             if version and not any(one.labels.match(dict(version.selector)) for one in known):
                 # Gateway pods rarely live where their Gateways do; Istio's own stand in its root namespace.

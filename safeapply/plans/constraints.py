@@ -16,7 +16,7 @@ from safeapply.istio.registry import service_options
 from safeapply.istio.routes import Reference, references
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.subsets import rules_in_path
-from safeapply.istio.view import View, clusters_of, view
+from safeapply.istio.view import View, Views
 from safeapply.plans.route_order import route_order
 from safeapply.plans.transition import Stage, Transition
 from safeapply.plans.writes import Constraint, Part
@@ -45,8 +45,10 @@ def find_constraints(transition: Transition) -> Findings:
     """Compare live and desired for every class."""
     constraints = set(route_order(transition))
     dangling: list[Dangling] = []
+    live, desired = (Views(transition.all_at(stage)) for stage in (Stage.LIVE, Stage.DESIRED))
     for proxy_class in transition.classes:
-        comparison = _Comparison.of(transition, proxy_class)
+        before, after = (views.of(proxy_class, transition.routes) for views in (live, desired))
+        comparison = _Comparison(transition, proxy_class, live, desired, before, after)
         constraints.update(comparison.constraints())
         dangling.extend(Dangling(proxy_class, reference) for reference in comparison.dangling())
     return Findings(frozenset(constraints), tuple(dangling))
@@ -58,17 +60,10 @@ class _Comparison:
 
     transition: Transition
     proxy_class: ProxyClass
-    live: Snapshot
-    desired: Snapshot
+    live: Views
+    desired: Views
     before: View
     after: View
-
-    @classmethod
-    def of(cls, transition: Transition, proxy_class: ProxyClass) -> _Comparison:
-        live, desired = transition.all_at(Stage.LIVE), transition.all_at(Stage.DESIRED)
-        before = view(live, proxy_class, transition.routes)
-        after = view(desired, proxy_class, transition.routes)
-        return cls(transition, proxy_class, live, desired, before, after)
 
     def dangling(self) -> Iterator[Reference]:
         """Yield the hard references that will miss their cluster, unless they miss it today."""
@@ -79,11 +74,11 @@ class _Comparison:
 
     def constraints(self) -> Iterator[Constraint]:
         for reference in self.after.references:
-            there = clusters_of(self.live, self.proxy_class, reference.host)
+            there = self.live.clusters(self.proxy_class, reference.host)
             if reference.cluster not in there and reference.cluster in self.after.clusters:
                 yield from self._needs(reference)
         for reference in self.before.references:
-            kept = clusters_of(self.desired, self.proxy_class, reference.host)
+            kept = self.desired.clusters(self.proxy_class, reference.host)
             if reference.cluster in self.before.clusters and reference.cluster not in kept:
                 yield from self._lets_go(reference)
         for reference in self.before.references & self.after.references:
@@ -91,15 +86,15 @@ class _Comparison:
 
     def _needs(self, reference: Reference) -> Iterator[Constraint]:
         """A new reference after whoever provides its cluster."""
-        for provider in self._responsible(reference, self.desired, Stage.LIVE):
-            for consumer in self._consumers(reference, self.desired, Stage.LIVE):
+        for provider in self._responsible(reference, self.desired.snapshot, Stage.LIVE):
+            for consumer in self._consumers(reference, self.desired.snapshot, Stage.LIVE):
                 if consumer != provider:
                     yield Constraint((provider, Part.WIDENING), (consumer, Part.WHOLE))
 
     def _lets_go(self, reference: Reference) -> Iterator[Constraint]:
         """A removal after every old reference."""
-        for provider in self._responsible(reference, self.live, Stage.DESIRED):
-            for consumer in self._consumers(reference, self.live, Stage.DESIRED):
+        for provider in self._responsible(reference, self.live.snapshot, Stage.DESIRED):
+            for consumer in self._consumers(reference, self.live.snapshot, Stage.DESIRED):
                 if consumer != provider:
                     yield Constraint((consumer, Part.WHOLE), (provider, Part.NARROWING))
 
@@ -109,34 +104,30 @@ class _Comparison:
         if len(providers) < 2:  # noqa: PLR2004  it takes two to hand over
             return
         either = self.transition.mixture(dict.fromkeys(providers, (Stage.LIVE, Stage.DESIRED)))
-        if reference.cluster in clusters_of(either, self.proxy_class, reference.host):
+        if self._exists(reference, either):
             return
         for giver, taker in permutations(providers, 2):
             if self._removes(giver, reference) and not self._removes(taker, reference):
                 yield Constraint((taker, Part.WIDENING), (giver, Part.NARROWING))
 
     def _removes(self, provider: ResourceId, reference: Reference) -> bool:
-        alone = self.transition.state({provider: Stage.DESIRED})
-        return reference.cluster not in clusters_of(alone, self.proxy_class, reference.host)
+        return not self._exists(reference, self.transition.state({provider: Stage.DESIRED}))
+
+    def _exists(self, reference: Reference, snapshot: Snapshot) -> bool:
+        return reference.cluster in Views(snapshot).clusters(self.proxy_class, reference.host)
 
     def _responsible(self, reference: Reference, base: Snapshot, stage: Stage) -> Iterable[ResourceId]:
         """Return the providers without whose write the cluster would be missing; all, if no single one decides."""
         providers = self._providers(reference)
-        alone = [
-            one
-            for one in providers
-            if reference.cluster
-            not in clusters_of(
-                base.where({one: (self.transition.stages[one][stage],)}), self.proxy_class, reference.host
-            )
-        ]
+        stages = self.transition.stages
+        alone = [one for one in providers if not self._exists(reference, base.where({one: (stages[one][stage],)}))]
         return alone or providers
 
     def _providers(self, reference: Reference) -> tuple[ResourceId, ...]:
         """Return the changed objects in the look-up path of a reference."""
         path: dict[ResourceId, None] = {}
-        for snapshot in (self.live, self.desired):
-            path.update(dict.fromkeys(snapshot.registry.get(reference.host, ())))
+        for snapshot in (self.live.snapshot, self.desired.snapshot):
+            path.update(dict.fromkeys(snapshot.index.registry.get(reference.host, ())))
             for service in service_options(snapshot, self.proxy_class, reference.host):
                 if service is not None:
                     path.update(dict.fromkeys(rules_in_path(snapshot, self.proxy_class, service)))
@@ -154,7 +145,7 @@ class _Comparison:
         deciding = (one for one in own if not self._shows(reference, base.where({one: (stages[one][stage],)})))
         if own:
             return own if len(own) == 1 else (next(deciding, own[0]),)
-        return tuple(one for one in stages if one in self.transition.routes or one in base.gateways)
+        return tuple(one for one in stages if one in self.transition.routes or one in base.index.gateways)
 
     def _shows(self, reference: Reference, snapshot: Snapshot) -> bool:
         return reference in references(snapshot, self.proxy_class, reference.chain[:1])

@@ -70,8 +70,8 @@ def plan(
 
 def _proven(outcome: Plan, live: Mapping[ResourceId, Resource], transition: Transition) -> Plan:
     """Return the plan if every reachable state is safe, else the refusal with the failing request."""
-    assumed = {one: version for one in transition.assumed for version in transition.index.versions[one]}
-    found = verify(live, outcome.steps, transition.classes, mesh=transition.index.mesh, assumed=assumed)
+    assumed = {one: version for one in transition.assumed for version in transition.mesh.versions[one]}
+    found = verify(live, outcome.steps, transition.classes, mesh=transition.mesh.mesh, assumed=assumed)
     return Plan(refusals=(refuse_counterexample(transition, found, outcome.steps),)) if found else outcome
 
 

@@ -76,13 +76,7 @@ def refuse_cycle(cycle: Cycle) -> Refusal:
 
 
 def _providers(transition: Transition, reference: Reference) -> tuple[ResourceId, ...]:
-    paths = (
-        rules
-        for by_host in transition.index.rules.values()
-        for host, rules in by_host.items()
-        if host == reference.host
-    )
-    return tuple(rule for rules in paths for rule in rules if rule in transition.changes)
+    return tuple(rule for rule in transition.mesh.index.rules_for(reference.host) if rule in transition.changes)
 
 
 def _naming(transition: Transition, reference: Reference) -> str:

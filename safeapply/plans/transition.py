@@ -11,16 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from safeapply.istio.declarations import declare
-from safeapply.istio.hosts import covers, overlap
-from safeapply.istio.kinds import (
-    NEWEST,
-    Declaration,
-    DestinationRule,
-    Gateway,
-    Services,
-    VirtualService,
-)
+from safeapply.istio.kinds import NEWEST, Declaration
 from safeapply.istio.proxies import Proxy, ProxyClass
+from safeapply.istio.reach import hosts_in_reach, routes_in_reach
 from safeapply.istio.snapshot import MeshSettings, Snapshot, snapshot_of
 from safeapply.plans.assumptions import assumed
 from safeapply.plans.changes import Change
@@ -49,7 +42,8 @@ class Transition:
     """The superset of every object that can be live and desired at once."""
     stages: Mapping[ResourceId, Mapping[Stage, Declaration | None]]
     """What Istio reads of each version of each changed object."""
-    index: Snapshot
+    mesh: Snapshot
+    """Every object with all its versions."""
     classes: tuple[ProxyClass, ...]
     label_keys: frozenset[str]
     routes: tuple[ResourceId, ...]
@@ -65,7 +59,7 @@ class Transition:
 
     def mixture(self, chosen: Mapping[ResourceId, tuple[Stage, ...]]) -> Snapshot:
         """Return the mesh in which a proxy may see any of these stages of each object; others are live."""
-        return self.index.where(
+        return self.mesh.where(
             {
                 one: tuple(stages[stage] for stage in chosen.get(one, (Stage.LIVE,)))
                 for one, stages in self.stages.items()
@@ -105,18 +99,18 @@ def transition_of(
     versions.update({one: tuple(dict.fromkeys(several.values())) for one, several in stages.items()})
     extra = assumed(versions, mesh) if offline else {}
     versions.update({one: (declaration,) for one, declaration in extra.items()})
-    index = snapshot_of({one: v for one, v in versions.items() if any(v)}, mesh)
-    keys = label_keys(index)
-    hosts = tuple(_touched_hosts(stages, index))
+    everything = snapshot_of({one: v for one, v in versions.items() if any(v)}, mesh)
+    keys = label_keys(everything)
+    declared = [one for several in stages.values() for one in several.values() if one is not None]
     return Transition(
         changes=by_id,
         bridges=bridges,
         stages=stages,
-        index=index,
-        classes=classes_of(index, proxies, keys),
+        mesh=everything,
+        classes=classes_of(everything, proxies, keys),
         label_keys=keys,
-        routes=tuple(_touched_routes(stages, frozenset(hosts), index)),
-        hosts=hosts,
+        routes=routes_in_reach(everything.index, declared),
+        hosts=hosts_in_reach(everything.index, declared),
         assumed=tuple(extra),
     )
 
@@ -136,56 +130,3 @@ def _stages(change: Change, bridge: Resource | None, mesh: MeshSettings) -> Mapp
         for stage, resource in several.items()
         if resource or stage is not Stage.BRIDGE
     }
-
-
-def _declared(stages: Mapping[ResourceId, Mapping[Stage, Declaration | None]]) -> Iterator[Declaration]:
-    return (one for several in stages.values() for one in several.values() if one is not None)
-
-
-def _touched_hosts(
-    stages: Mapping[ResourceId, Mapping[Stage, Declaration | None]], index: Snapshot
-) -> Iterator[Host]:
-    """Yield the registered hosts whose clusters a changed object can add, change or remove."""
-    patterns: dict[Host, None] = {}
-    for declaration in _declared(stages):
-        match declaration:
-            case DestinationRule():
-                patterns[declaration.host] = None
-            case Services():
-                patterns.update({service.host: None for service in declaration.services})
-            case _:
-                pass
-    yield from (host for host in index.registry if any(covers(pattern, host) for pattern in patterns))
-
-
-def _touched_routes(
-    stages: Mapping[ResourceId, Mapping[Stage, Declaration | None]], hosts: frozenset[Host], index: Snapshot
-) -> Iterator[ResourceId]:
-    """Yield the VirtualServices that changed, rival a changed one, bind a changed Gateway, or name such a host."""
-    changed = list(_declared(stages))
-    delegates = {one.id for one in changed if isinstance(one, VirtualService) and not one.hosts}
-    domains = [host for one in changed if isinstance(one, VirtualService) for host in one.hosts]
-    gateways = {one.name for one in changed if isinstance(one, Gateway)}
-    delegates |= {one for one in index.versions if _names(index.route_versions(one), hosts, delegates)}
-    for one in index.versions:
-        for version in index.route_versions(one):
-            if version is None or not version.hosts:
-                continue
-            if (
-                one in stages
-                or bool(version.gateways & gateways)
-                or _names((version,), hosts, delegates)
-                or any(overlap(host, domain) for host in version.hosts for domain in (*domains, *hosts))
-            ):
-                yield one
-                break
-
-
-def _names(versions: Iterable[VirtualService | None], hosts: frozenset[Host], delegates: set[ResourceId]) -> bool:
-    """Tell whether a rule of some version sends requests to one of the hosts, or hands over to a delegate."""
-    return any(
-        rule.delegate in delegates or any(d.host in hosts for d in (*rule.destinations, *rule.mirrors))
-        for version in versions
-        if version is not None
-        for rule in version.rules
-    )

@@ -8,15 +8,16 @@ reference that some mixture shows must find its cluster in every mixture.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from safeapply.istio.declarations import declare
-from safeapply.istio.kinds import NEWEST, Declaration, VirtualService
+from safeapply.istio.kinds import NEWEST, Declaration
 from safeapply.istio.proxies import ProxyClass
+from safeapply.istio.reach import routes_in_reach
 from safeapply.istio.routes import Reference
-from safeapply.istio.snapshot import MeshSettings, Snapshot, snapshot_of
-from safeapply.istio.view import view
+from safeapply.istio.snapshot import MeshSettings, snapshot_of
+from safeapply.istio.view import Views
 from safeapply.plans.plan import Action, Operation, Step
 from safeapply.resources.objects import Resource, ResourceId
 
@@ -52,23 +53,37 @@ def verify(
         one: declare(resource, created=resource.created, domain=mesh.domain) for one, resource in live.items()
     }
     now.update(assumed)
-    broken = {one: _broken(_at_rest(now, mesh), one) for one in classes}
+    start = Views(snapshot_of({one: (declaration,) for one, declaration in now.items()}, mesh))
+    checked = tuple(classes)
     for number, step in enumerate(steps):
         after = {op.resource.id: _declared(op, ages, mesh) for op in step.operations}
-        mixture = snapshot_of(
-            {one: tuple(dict.fromkeys((now.get(one), after.get(one, now.get(one))))) for one in {*now, *after}},
-            mesh,
-        )
-        for one, known in broken.items():
-            for reference in _dangling(mixture, one):
-                if _request(reference) not in known:
-                    return Counterexample(number, one, reference, tuple(after))
+        found = _race(now, after, start, checked)
+        if found is not None:
+            proxy_class, reference = found
+            return Counterexample(number, proxy_class, reference, tuple(after))
         now.update(after)
     return None
 
 
-def _at_rest(now: Mapping[ResourceId, Declaration | None], mesh: MeshSettings) -> Snapshot:
-    return snapshot_of({one: (declaration,) for one, declaration in now.items()}, mesh)
+def _race(
+    now: Mapping[ResourceId, Declaration | None],
+    after: Mapping[ResourceId, Declaration | None],
+    start: Views,
+    classes: Iterable[ProxyClass],
+) -> tuple[ProxyClass, Reference] | None:
+    """Return a class, and a reference that it may show without the cluster, while these writes are under way."""
+    versions = {one: (declaration,) for one, declaration in now.items()}
+    mixed = {**versions, **{one: (now.get(one), declaration) for one, declaration in after.items()}}
+    mixture = snapshot_of(mixed, start.snapshot.mesh)
+    touched = [v for one in after for v in mixed[one] if v is not None]
+    routes, views = routes_in_reach(mixture.index, touched), Views(mixture)
+    for one in classes:
+        dangling = [reference for reference in views.of(one, routes).dangling() if reference.hard]
+        known = {_request(reference) for reference in start.of(one, routes).dangling()} if dangling else set()
+        for reference in dangling:
+            if _request(reference) not in known:
+                return one, reference
+    return None
 
 
 def _declared(operation: Operation, ages: Mapping[ResourceId, str], mesh: MeshSettings) -> Declaration | None:
@@ -76,19 +91,6 @@ def _declared(operation: Operation, ages: Mapping[ResourceId, str], mesh: MeshSe
         return None
     resource = operation.resource
     return declare(resource, created=ages.get(resource.id, NEWEST), domain=mesh.domain)
-
-
-def _dangling(snapshot: Snapshot, one: ProxyClass) -> Iterator[Reference]:
-    routes = [
-        route
-        for route, versions in snapshot.versions.items()
-        if any(isinstance(version, VirtualService) and version.hosts for version in versions)
-    ]
-    return (reference for reference in view(snapshot, one, routes).dangling() if reference.hard)
-
-
-def _broken(snapshot: Snapshot, one: ProxyClass) -> set[tuple[object, ...]]:
-    return {_request(reference) for reference in _dangling(snapshot, one)}
 
 
 def _request(reference: Reference) -> tuple[object, ...]:

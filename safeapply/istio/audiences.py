@@ -1,0 +1,89 @@
+"""Which classes of proxies can be told apart for a host, or for a route.
+
+A namespace matters only if some object in the look-up path lives there or names it; labels matter only if some
+selector in the path reads them. Everything here may name too many, and never too few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from safeapply.istio.kinds import Service, Services, VirtualService
+from safeapply.istio.snapshot import Snapshot
+from safeapply.resources.objects import Namespace, ResourceId
+from safeapply.xds.names import Host
+
+__all__ = ["Audience", "host_audience", "route_audience"]
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """What can tell two classes apart."""
+
+    spaces: frozenset[Namespace]
+    """The namespaces that may get something else than strangers do."""
+    labels: bool
+    """Whether the labels of the pod are read."""
+
+
+def host_audience(snapshot: Snapshot, host: Host) -> Audience:
+    """Return what decides about the clusters of a host."""
+    spaces: set[Namespace] = {snapshot.mesh.root_namespace, *_service_spaces(snapshot, host)}
+    labels = False
+    for one in snapshot.index.rules_for(host):
+        spaces.add(one.namespace)
+        for rule in snapshot.rule_versions(one):
+            if rule is not None:
+                spaces.update(map(Namespace, rule.export_to or ()))
+                labels = labels or rule.selector is not None
+    return Audience(frozenset(spaces), labels)
+
+
+def route_audience(snapshot: Snapshot, route: ResourceId) -> Audience:
+    """Return what decides about the references of a route."""
+    spaces: set[Namespace] = set()
+    labels = False
+    for one in _together(snapshot, route):
+        spaces.add(one.id.namespace)
+        spaces.update(map(Namespace, one.export_to or ()))
+        for host in _called(snapshot, one):
+            spaces.update(_service_spaces(snapshot, host))
+        for match in (match for rule in one.rules for match in rule.matches):
+            spaces.add(Namespace(match.source_namespace))
+            labels = labels or bool(match.source_labels)
+    return Audience(frozenset(spaces), labels)
+
+
+def _called(snapshot: Snapshot, route: VirtualService) -> Iterator[Host]:
+    """Yield the hosts that a route serves or sends requests to."""
+    for host in route.hosts:
+        yield from snapshot.index.hosts_under(host)
+    for rule in route.rules:
+        yield from (destination.host for destination in (*rule.destinations, *rule.mirrors))
+
+
+def _together(snapshot: Snapshot, route: ResourceId) -> Iterator[VirtualService]:
+    """Yield all versions of a route, of its delegates, and of its rivals."""
+    for version in filter(None, snapshot.route_versions(route)):
+        yield version
+        for rule in version.rules:
+            if rule.delegate is not None:
+                yield from filter(None, snapshot.route_versions(rule.delegate))
+        for host in version.hosts:
+            for name in {host, *snapshot.index.hosts_under(host)}:
+                for rival in snapshot.index.routes_for(name):
+                    if rival != route:
+                        yield from filter(None, snapshot.route_versions(rival))
+
+
+def _service_spaces(snapshot: Snapshot, host: Host) -> Iterator[Namespace]:
+    for one in snapshot.index.registry.get(host, ()):
+        yield one.namespace
+        for version in snapshot.versions.get(one, ()):
+            if isinstance(version, Services):
+                yield from (Namespace(name) for service in version.services for name in _exported(service))
+
+
+def _exported(service: Service) -> frozenset[str]:
+    return service.export_to or frozenset()

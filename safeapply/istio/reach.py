@@ -1,0 +1,67 @@
+"""What a changed object can reach: the hosts whose clusters, and the routes whose references, it may touch.
+
+May name too many, and never too few: what is not named is not looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from safeapply.istio.hosts import is_wild, overlap
+from safeapply.istio.kinds import Declaration, DestinationRule, Gateway, Services, VirtualService
+from safeapply.istio.snapshot import Index
+from safeapply.resources.objects import ResourceId
+from safeapply.xds.names import Host
+
+__all__ = ["hosts_in_reach", "routes_in_reach"]
+
+
+def hosts_in_reach(index: Index, changed: Iterable[Declaration]) -> tuple[Host, ...]:
+    """Return the registered hosts whose clusters the versions of some objects can add, change or remove."""
+    return tuple(dict.fromkeys(host for one in changed for host in _hosts(index, one)))
+
+
+def routes_in_reach(index: Index, changed: Iterable[Declaration]) -> tuple[ResourceId, ...]:
+    """Return the VirtualServices whose references, or whose clusters, the versions of some objects can touch."""
+    listed = list(changed)
+    delegating: dict[ResourceId, None] = {}
+    for one in (*_routes(index, listed), *_referring(index, hosts_in_reach(index, listed))):
+        delegating[one] = None
+        # A delegate is evaluated through its roots.
+        delegating.update(dict.fromkeys(index.roots.get(one, ())))
+    return tuple(delegating)
+
+
+def _hosts(index: Index, one: Declaration) -> Iterator[Host]:
+    match one:
+        case DestinationRule(host=host):
+            yield from index.hosts_under(host)
+        case Services(services=services):
+            yield from (service.host for service in services)
+        case _:
+            pass
+
+
+def _routes(index: Index, changed: Iterable[Declaration]) -> Iterator[ResourceId]:
+    for one in changed:
+        match one:
+            case VirtualService():
+                yield one.id
+                yield from (rival for host in one.hosts for rival in _sharing(index, host))
+            case Gateway(name=name):
+                yield from index.bound.get(name, ())
+            case Services(services=services):
+                yield from (route for service in services for route in index.routes_for(service.host))
+            case _:
+                pass
+
+
+def _sharing(index: Index, host: Host) -> Iterator[ResourceId]:
+    """Yield the routes that serve some of the same names."""
+    yield from index.routes_for(host)
+    if is_wild(host):
+        yield from (r for other, routes in index.routes.items() if overlap(host, other) for r in routes)
+
+
+def _referring(index: Index, hosts: Iterable[Host]) -> Iterator[ResourceId]:
+    return (route for host in hosts for route in index.referring.get(host, ()))

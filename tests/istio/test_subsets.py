@@ -19,7 +19,7 @@ SERVICE = Service(
 )
 
 
-def rule(  # noqa: PLR0913  one field of the object each
+def rule(
     name: str,
     *subsets: str,
     namespace: Namespace = APP,

@@ -1,0 +1,275 @@
+"""What a class of proxies gets: routes, ports, gateways, delegates and who wins, as documents."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+from safeapply.istio.declarations import declare
+from safeapply.istio.proxies import Labels, ProxyClass, Role
+from safeapply.istio.snapshot import MeshSettings, Snapshot, snapshot_of
+from safeapply.istio.view import View, view
+from safeapply.resources.manifests import SourceText, read_manifests
+from safeapply.resources.objects import Namespace
+
+DEFAULT, OTHER = Namespace("default"), Namespace("other")
+SIDECAR = ProxyClass(Role.SIDECAR, DEFAULT)
+INGRESS = ProxyClass(Role.GATEWAY, Namespace("istio-system"), Labels.of({"istio": "ingressgateway"}))
+
+SERVICES = """
+apiVersion: v1
+kind: Service
+metadata: {name: reviews}
+spec: {ports: [{name: http, port: 9080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: legacy}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: mysql}
+spec: {ports: [{name: tcp-mysql, port: 3306}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec: {host: reviews, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: web}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*.shop.example"]}]
+"""
+
+
+def snapshot(text: str) -> Snapshot:
+    """Return the snapshot of some YAML and the services above."""
+    sources = (SourceText("services.yaml", SERVICES), SourceText("world.yaml", dedent(text)))
+    resources = read_manifests(sources, default_namespace=DEFAULT)
+    mesh = MeshSettings()
+    return snapshot_of(
+        {one.id: (declare(one, created=one.created, domain=mesh.domain),) for one in resources}, mesh
+    )
+
+
+def references(text: str, proxy_class: ProxyClass = SIDECAR) -> list[str]:
+    """Return the short names of the clusters that routes name, mirrors in brackets."""
+    got: View = view(snapshot(text), proxy_class)
+    names = {(ref.cluster.replace(".default.svc.cluster.local", ""), ref.hard) for ref in got.references}
+    return sorted(name if hard else f"[{name}]" for name, hard in names)
+
+
+def http(spec: str, name: str = "reviews", metadata: str = "") -> str:
+    """Return a VirtualService with these lines as its spec."""
+    return f"""
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}{metadata}}}
+spec:
+  {spec}
+"""
+
+
+def test_a_service_has_one_cluster_a_port_and_one_a_subset() -> None:
+    """ISTIO.md 1.1: the service port's number, and every subset on every port."""
+    clusters = view(snapshot(""), SIDECAR).clusters
+    assert sorted(name for name in clusters if "reviews" in name) == [
+        "outbound|9080|v1|reviews.default.svc.cluster.local",
+        "outbound|9080|v2|reviews.default.svc.cluster.local",
+        "outbound|9080||reviews.default.svc.cluster.local",
+    ]
+
+
+def test_a_sidecar_takes_the_called_port_where_none_is_given() -> None:
+    """ISTIO.md 1.2: even for a destination whose only port is another one, which is a trap."""
+    assert references(http("{hosts: [reviews], http: [{route: [{destination: {host: legacy}}]}]}")) == [
+        "outbound|9080||legacy"
+    ]
+
+
+def test_a_gateway_takes_the_only_port_of_the_destination() -> None:
+    """ISTIO.md 1.2: the same VirtualService, another cluster."""
+    route = "{hosts: [a.shop.example], gateways: [web], http: [{route: [{destination: {host: reviews}}]}]}"
+    assert references(http(route), INGRESS) == ["outbound|9080||reviews"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ("{destination: {host: reviews, subset: v1}, weight: 0}", ["outbound|9080|v1|reviews"]),
+        (
+            (
+                "{destination: {host: reviews, subset: v1}, weight: 100}, "
+                "{destination: {host: reviews, subset: v2}, weight: 0}"
+            ),
+            ["outbound|9080|v1|reviews"],
+        ),
+        (
+            (
+                "{destination: {host: reviews, subset: v1}, weight: 50}, "
+                "{destination: {host: reviews, subset: v2}, weight: 50}"
+            ),
+            ["outbound|9080|v1|reviews", "outbound|9080|v2|reviews"],
+        ),
+    ],
+)
+def test_weights(entries: str, expected: list[str]) -> None:
+    """ISTIO.md 1.3: a lone destination counts whatever its weight; weight 0 among several does not."""
+    assert references(http(f"{{hosts: [reviews], http: [{{route: [{entries}]}}]}}")) == expected
+
+
+def test_mirrors_are_soft() -> None:
+    """ISTIO.md 1.3: the caller never notices a missing mirror; one of 0 % does not exist."""
+    spec = """{hosts: [reviews], http: [{route: [{destination: {host: reviews, subset: v1}}],
+      mirrors: [{destination: {host: reviews, subset: v2}},
+                {destination: {host: legacy}, percentage: {value: 0}}]}]}"""
+    assert references(http(spec)) == ["[outbound|9080|v2|reviews]", "outbound|9080|v1|reviews"]
+
+
+def test_a_short_name_with_a_dot_is_taken_to_the_letter() -> None:
+    """ISTIO.md 2.1: ``reviews.default`` is not expanded."""
+    assert references(http("{hosts: [reviews], http: [{route: [{destination: {host: reviews.default}}]}]}")) == [
+        "outbound|9080||reviews.default"
+    ]
+
+
+def test_a_host_outside_the_registry_is_served_on_port_80_only() -> None:
+    """ISTIO.md 2.5."""
+    assert references(http("{hosts: [nowhere.example], http: [{route: [{destination: {host: legacy}}]}]}")) == [
+        "outbound|80||legacy"
+    ]
+
+
+def test_the_oldest_of_two_routes_wins_on_a_sidecar() -> None:
+    """ISTIO.md 4.2: sidecars do not merge."""
+    older = http("{hosts: [reviews], http: [{route: [{destination: {host: reviews, subset: v1}}]}]}", "a")
+    newer = http("{hosts: [reviews], http: [{route: [{destination: {host: reviews, subset: v2}}]}]}", "b")
+    assert references(older + newer) == ["outbound|9080|v1|reviews"]
+
+
+def test_a_private_route_beats_an_older_public_one() -> None:
+    """ISTIO.md 4.2: private first, then age."""
+    older = http("{hosts: [reviews], http: [{route: [{destination: {host: reviews, subset: v1}}]}]}", "a")
+    private = http(
+        "{hosts: [reviews], exportTo: ['.'], http: [{route: [{destination: {host: reviews, subset: v2}}]}]}", "b"
+    )
+    assert references(older + private) == ["outbound|9080|v2|reviews"]
+    assert references(older + private, ProxyClass(Role.SIDECAR, OTHER)) == ["outbound|9080|v1|reviews"]
+
+
+def test_gateways_merge_all_routes_of_a_host() -> None:
+    """ISTIO.md 4.1."""
+    spec = (
+        "{hosts: [a.shop.example], gateways: [web], http: [{route: [{destination: {host: reviews, subset: %s}}]}]}"
+    )
+    assert references(http(spec % "v1", "a") + http(spec % "v2", "b"), INGRESS) == [
+        "outbound|9080|v1|reviews",
+        "outbound|9080|v2|reviews",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "gateways", "expected"),
+    [
+        ("[a.shop.example]", "[web]", ["outbound|9080|v1|reviews"]),
+        ("['*']", "[default/web]", ["outbound|9080|v1|reviews"]),
+        ("[a.shop.example]", "[./web]", ["outbound|9080|v1|reviews"]),
+        ("[elsewhere.example]", "[web]", []),
+        ("[shop.example]", "[web]", []),
+        ("[a.shop.example]", "[other/web]", []),
+        ("[a.shop.example]", "[mesh]", []),
+    ],
+)
+def test_a_gateway_serves_the_hosts_it_has_in_common_with_the_route(
+    hosts: str, gateways: str, expected: list[str]
+) -> None:
+    """ISTIO.md 2.3, 2.4: bound by name, and by the intersection of hosts."""
+    rule = "{route: [{destination: {host: reviews, subset: v1}}]}"
+    spec = f"{{hosts: {hosts}, gateways: {gateways}, http: [{rule}]}}"
+    assert references(http(spec), INGRESS) == expected
+
+
+def test_gateway_labels_decide_which_pods_serve_it() -> None:
+    """A gateway proxy whose labels the selector does not match has no routes of it."""
+    spec = "{hosts: [a.shop.example], gateways: [web], http: [{route: [{destination: {host: reviews}}]}]}"
+    stranger = ProxyClass(Role.GATEWAY, Namespace("istio-system"), Labels.of({"istio": "eastwest"}))
+    assert references(http(spec), stranger) == []
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        ("{sourceLabels: {app: web}}", ["outbound|9080|v2|reviews"]),
+        ("{sourceLabels: {app: other}}", []),
+        ("{sourceNamespace: default}", ["outbound|9080|v2|reviews"]),
+        ("{sourceNamespace: elsewhere}", []),
+        ("{port: 9080}", ["outbound|9080|v2|reviews"]),
+        ("{port: 80}", []),
+        ("{gateways: [mesh]}", ["outbound|9080|v2|reviews"]),
+        ("{gateways: [web], sourceLabels: {app: web}}", []),
+        ("{gateways: [mesh], sourceLabels: {app: other}}", ["outbound|9080|v2|reviews"]),
+        ("{uri: {prefix: /}}", ["outbound|9080|v2|reviews"]),
+    ],
+)
+def test_some_matches_decide_which_proxies_get_a_rule(match: str, expected: list[str]) -> None:
+    """ISTIO.md 4.4, 4.5: gateways in a match replace the source conditions."""
+    target = "route: [{destination: {host: reviews, subset: v2}}]"
+    spec = f"{{hosts: [reviews], http: [{{match: [{match}], {target}}}]}}"
+    assert references(http(spec), ProxyClass(Role.SIDECAR, DEFAULT, Labels.of({"app": "web"}))) == expected
+
+
+def test_a_delegate_speaks_in_its_own_namespace() -> None:
+    """ISTIO.md 2.2, 4.6: destinations are resolved where the delegate lives."""
+    root = http("{hosts: [reviews], http: [{delegate: {name: leaf, namespace: other}}]}")
+    leaf = http("{http: [{route: [{destination: {host: inner}}]}]}", "leaf", ", namespace: other")
+    assert references(root + leaf) == ["outbound|9080||inner.other.svc.cluster.local"]
+
+
+def test_a_delegate_that_is_not_exported_to_its_root_is_dropped() -> None:
+    """ISTIO.md 4.6."""
+    root = http("{hosts: [reviews], http: [{delegate: {name: leaf, namespace: other}}]}")
+    leaf = http("{exportTo: ['.'], http: [{route: [{destination: {host: inner}}]}]}", "leaf", ", namespace: other")
+    assert references(root + leaf) == []
+
+
+def test_tcp_routes_take_the_only_port_of_the_destination() -> None:
+    """ISTIO.md 1.2: for TCP the full service is looked up."""
+    assert references(http("{hosts: [mysql], tcp: [{route: [{destination: {host: legacy}}]}]}", "mysql")) == [
+        "outbound|80||legacy"
+    ]
+
+
+def test_http_rules_say_nothing_on_tcp_ports() -> None:
+    """A port named tcp-... carries no virtual hosts."""
+    assert references(http("{hosts: [mysql], http: [{route: [{destination: {host: mysql}}]}]}", "mysql")) == []
+
+
+def test_a_service_entry_declares_hosts() -> None:
+    """ISTIO.md 2.6: its hosts are in the registry, with its ports."""
+    entry = """
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: bank}
+spec: {hosts: [bank.example], ports: [{number: 443, name: tls, protocol: TLS}], resolution: DNS}
+"""
+    assert "outbound|443||bank.example" in view(snapshot(entry), SIDECAR).clusters
+
+
+def test_a_service_that_is_not_exported_has_no_clusters_elsewhere() -> None:
+    """ISTIO.md 5 no. 16."""
+    hidden = """
+---
+apiVersion: v1
+kind: Service
+metadata: {name: hidden, annotations: {networking.istio.io/exportTo: "."}}
+spec: {ports: [{name: http, port: 80}]}
+"""
+    own, stranger = (view(snapshot(hidden), ProxyClass(Role.SIDECAR, ns)).clusters for ns in (DEFAULT, OTHER))
+    assert "outbound|80||hidden.default.svc.cluster.local" in own - stranger

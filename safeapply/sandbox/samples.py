@@ -25,12 +25,12 @@ REWRITES = (
     (r"\[\^[^\]]+\]", "x"),
     (r"\[([^\]])[^\]]*\]", r"\1"),
     (r"\.", "x"),
-    (r"\{\d+(,\d*)?\}", "+"),
     (r".\?", ""),
     (r".\*\??", ""),
     (r"\+\??", ""),
     (r"[\^$]", ""),
 )
+TIMES = re.compile(r"([^\]])\{(\d+)(?:,\d*)?\}")
 GROUP = re.compile(r"\((?:\?:|\?P?<\w+>)?([^()|]*)(?:\|[^()]*)?\)[*+?]?")
 
 
@@ -85,7 +85,7 @@ def sample_regex(pattern: str) -> str | None:
         text = simpler
     text = text.split("|")[0]
     for operator, plain in REWRITES:
-        text = re.sub(operator, plain, text)
+        text = re.sub(operator, plain, TIMES.sub(lambda found: found[1] * int(found[2]), text))
     text = re.sub("[\ue000-\ue0ff]", lambda parked: chr(ord(parked[0]) - ESCAPED), text)
     try:
         return text if re.fullmatch(pattern, text) else None

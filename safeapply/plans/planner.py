@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, WORKLOAD_KINDS
 from safeapply.istio.proxies import Proxy
@@ -20,7 +21,7 @@ from safeapply.plans.transition import Stage, Transition, transition_of
 from safeapply.plans.verifier import verify
 from safeapply.plans.writes import Constraint, Cycle, Part, Write, level, split, writes_of
 from safeapply.resources.objects import GroupKind, Resource, ResourceId
-from safeapply.xds.expectations import ClusterUnreferenced
+from safeapply.xds.expectations import ClusterUnreferenced, Expectation
 
 __all__ = ["PlanOptions", "plan"]
 
@@ -96,25 +97,31 @@ def _steps(transition: Transition, options: PlanOptions) -> Plan:
 def _plan_of(
     transition: Transition, levels: list[list[Write]], phases: Mapping[Write, Phase], options: PlanOptions
 ) -> Plan:
-    steps: list[Step] = []
+    states = [transition.state({})]
     reached: dict[ResourceId, Stage] = {}
-    before = now = transition.state(reached)
     for writes in levels:
         reached.update({w.id: Stage.BRIDGE if w.bridge else Stage.DESIRED for w in writes})
-        before, now = now, transition.state(reached)
-        expectations = preconditions(transition, before, now)
-        removes = any(isinstance(one, ClusterUnreferenced) for one in expectations)
-        phase = max((phases[w] for w in writes), key=list(Phase).index)
-        steps.append(
-            Step(
-                phase=phase,
-                operations=tuple(_operation(transition, write) for write in writes),
-                expectations=expectations,
-                soak_seconds=options.soak_seconds if removes else 0.0,
-                why=reason(transition, writes, expectations),
-            )
+        states.append(transition.state(reached))
+    needs = [preconditions(transition, before, after) for before, after in pairwise(states)]
+    steps = tuple(
+        Step(
+            phase=max((phases[w] for w in writes), key=list(Phase).index),
+            operations=tuple(_operation(transition, write) for write in writes),
+            expectations=expectations,
+            soak_seconds=options.soak_seconds if _removes(expectations) else 0.0,
+            why=reason(transition, writes, expectations, following),
         )
-    return Plan(steps=tuple(steps), settled=settled(transition, before, now) if steps else ())
+        for writes, expectations, following in zip(levels, needs, _following(needs), strict=True)
+    )
+    return Plan(steps=steps, settled=settled(transition, *states[-2:]) if steps else ())
+
+
+def _following(needs: list[tuple[Expectation, ...]]) -> Iterable[tuple[Expectation, ...]]:
+    return (*needs[1:], ()) if needs else ()
+
+
+def _removes(expectations: Iterable[Expectation]) -> bool:
+    return any(isinstance(one, ClusterUnreferenced) for one in expectations)
 
 
 def _operation(transition: Transition, write: Write) -> Operation:

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import assert_never
 
 from safeapply.plans.transition import Transition
 from safeapply.plans.writes import Write
-from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
+from safeapply.xds.expectations import ClusterActive, ClusterUnreferenced, Expectation
 from safeapply.xds.names import ClusterName, parse_cluster
 
 __all__ = ["reason", "spoken"]
 
 
-def reason(transition: Transition, writes: Sequence[Write], expectations: Iterable[Expectation]) -> str:
-    """Return why these writes wait for these expectations, or why they need not wait."""
-    needed: list[ClusterName] = []
-    freed: list[ClusterName] = []
-    for one in expectations:
-        match one:
-            case ClusterActive(cluster=cluster):
-                needed.append(cluster)
-            case ClusterUnreferenced(cluster=cluster):
-                freed.append(cluster)
-            case ClusterAbsent() | RouteRefers():
-                pass
-            case _:
-                assert_never(one)
+def reason(
+    transition: Transition,
+    writes: Sequence[Write],
+    expectations: Iterable[Expectation],
+    following: Iterable[Expectation],
+) -> str:
+    """Return why these writes wait for these expectations, or what they prepare for the following ones."""
+    expected = list(expectations)
+    needed = [one.cluster for one in expected if isinstance(one, ClusterActive)]
+    freed = [one.cluster for one in expected if isinstance(one, ClusterUnreferenced)]
     sentences = [*_needed(needed), *_freed(freed), *_bridged(transition, writes)]
-    return " ".join(sentences) or "Nothing else depends on the order of these writes."
+    return " ".join(sentences or _prepared(following)) or "Nothing else depends on the order of these writes."
+
+
+def _prepared(following: Iterable[Expectation]) -> Iterable[str]:
+    """Say what a step that waits for nothing makes possible."""
+    listed = list(following)
+    added = [one.cluster for one in listed if isinstance(one, ClusterActive)]
+    released = [one.cluster for one in listed if isinstance(one, ClusterUnreferenced)]
+    if added:
+        yield f"{_capital(spoken(added))} must be on every proxy before a route names it."
+    if released:
+        yield f"Routes let go of {spoken(released)}, so that it can be removed next."
 
 
 def _needed(clusters: list[ClusterName]) -> Iterable[str]:
@@ -41,8 +47,8 @@ def _needed(clusters: list[ClusterName]) -> Iterable[str]:
 def _freed(clusters: list[ClusterName]) -> Iterable[str]:
     if clusters:
         yield (
-            f"{spoken(clusters)} can go only when no proxy routes there any more: Envoy drops a cluster before "
-            "it gets the new routes, and would answer 503 NC."
+            f"{_capital(spoken(clusters))} can go only when no proxy routes there any more: Envoy drops a "
+            "cluster before it gets the new routes, and would answer 503 NC."
         )
 
 
@@ -62,10 +68,14 @@ def spoken(clusters: Iterable[ClusterName]) -> str:
             hosts.setdefault(name, {})
         else:
             hosts.setdefault(parts.host, {})[parts.subset] = None
-    return "; ".join(_host(host, [s for s in subsets if s]) for host, subsets in hosts.items())
+    return " and ".join(_host(host, [s for s in subsets if s]) for host, subsets in hosts.items())
 
 
 def _host(host: str, subsets: list[str]) -> str:
     if not subsets:
         return host
     return f"{'subset' if len(subsets) == 1 else 'subsets'} {', '.join(subsets)} of {host}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

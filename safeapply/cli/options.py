@@ -1,0 +1,67 @@
+"""The options that several commands share, under the names that kubectl and istioctl gave them (PEERS.md 7)."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, TypeAlias
+
+import typer
+
+__all__ = [
+    "Context",
+    "Filenames",
+    "IstioNamespace",
+    "Kubeconfig",
+    "Live",
+    "NamespaceName",
+    "Output",
+    "OutputFormat",
+    "Prune",
+    "Recursive",
+    "Selector",
+    "Soak",
+]
+
+
+class OutputFormat(Enum):
+    """How the result is written to standard output."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Filenames: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--filename", "-f", help="File or directory of manifests, or - for standard input; repeatable."),
+]
+Recursive: TypeAlias = Annotated[
+    bool, typer.Option("--recursive", "-R", help="Read directories below those given with -f, too.")
+]
+NamespaceName: TypeAlias = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Namespace of objects that do not name one.")
+]
+Output: TypeAlias = Annotated[OutputFormat, typer.Option("--output", "-o", help="Form of the result.")]
+Kubeconfig: TypeAlias = Annotated[
+    str | None, typer.Option("--kubeconfig", help="Path of the kubeconfig.", show_default="$KUBECONFIG")
+]
+Context: TypeAlias = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig to use.")]
+IstioNamespace: TypeAlias = Annotated[
+    str, typer.Option("--istio-namespace", "--istioNamespace", "-i", help="Istio's root namespace.")
+]
+Soak: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--soak",
+        help="Wait this long between the last reference to a subset and its removal, for requests that are parked "
+        "in a filter (ext_authz, fault, wasm).",
+    ),
+]
+Live: TypeAlias = Annotated[
+    str | None, typer.Option("--live", help="Plan against this directory instead of a cluster.", metavar="DIR")
+]
+Prune: TypeAlias = Annotated[
+    bool, typer.Option("--prune", help="Delete live Istio objects that match -l and are not in the files.")
+]
+Selector: TypeAlias = Annotated[
+    str | None, typer.Option("--selector", "-l", help="Labels of the objects that --prune may delete: app=shop,...")
+]

@@ -1,0 +1,83 @@
+"""``safeapply plan``: show what apply would do, and why, without doing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from safeapply.cli.options import (
+    Context,
+    Filenames,
+    IstioNamespace,
+    Kubeconfig,
+    Live,
+    NamespaceName,
+    Output,
+    OutputFormat,
+    Prune,
+    Recursive,
+    Selector,
+    Soak,
+)
+
+if TYPE_CHECKING:
+    from safeapply.cli.planning import Planned
+
+__all__ = ["plan", "show"]
+
+CHANGES_PENDING = 2
+"""``--detailed-exitcode`` as Terraform has it: 0 nothing to do, 1 error, 2 changes."""
+REFUSED = 4
+
+
+def plan(  # noqa: PLR0913  one parameter for each option
+    *,
+    filename: Filenames = None,
+    recursive: Recursive = False,
+    namespace: NamespaceName = None,
+    live: Live = None,
+    output: Output = OutputFormat.TEXT,
+    prune: Prune = False,
+    selector: Selector = None,
+    soak: Soak = "1s",
+    istio_namespace: IstioNamespace = "istio-system",
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 where there are changes, 0 where there are none.")
+    ] = False,
+) -> None:
+    """Show the steps from live to desired, what each waits for and why; write nothing."""
+    from safeapply.cli.durations import seconds_of
+    from safeapply.cli.inputs import doomed_by_prune, manifests_of
+    from safeapply.cli.planning import Wanted, plan_offline
+    from safeapply.resources.objects import Namespace
+
+    manifests = manifests_of(filename, recursive=recursive, namespace=namespace)
+    wanted = Wanted(
+        manifests=manifests,
+        doomed=doomed_by_prune(manifests, prune=prune, selector=selector),
+        root_namespace=Namespace(istio_namespace),
+        soak_seconds=seconds_of(soak, option="--soak"),
+    )
+    if live is not None:
+        made = plan_offline(wanted, live, recursive=recursive, namespace=namespace)
+    else:
+        from safeapply.cli.session import planned_online
+
+        made = planned_online(wanted, kubeconfig=kubeconfig, context=context)
+    show(made, output)
+    if made.plan.refusals:
+        raise typer.Exit(REFUSED)
+    if detailed_exitcode and made.plan.steps:
+        raise typer.Exit(CHANGES_PENDING)
+
+
+def show(made: Planned, output: OutputFormat) -> None:
+    """Print a plan to standard output."""
+    from safeapply.report.plan_json import plan_json
+    from safeapply.report.plan_text import plan_text
+
+    text = plan_json(made.plan) if output is OutputFormat.JSON else plan_text(made.plan, live=made.live)
+    typer.echo(text.rstrip("\n"))

@@ -1,0 +1,71 @@
+"""From the command line to a plan: offline against a directory, or against a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from safeapply.cli.inputs import manifests_of
+from safeapply.istio.snapshot import MeshSettings
+from safeapply.plans.changes import changes_between
+from safeapply.plans.plan import Plan
+from safeapply.plans.planner import PlanOptions, plan
+from safeapply.ports import Cluster
+from safeapply.resources.objects import Namespace, Resource, ResourceId
+from safeapply.rollout.survey import survey
+
+__all__ = ["Planned", "Wanted", "plan_against", "plan_offline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the operator asks for."""
+
+    manifests: tuple[Resource, ...]
+    doomed: Callable[[Resource], bool]
+    """Tells which live objects shall go."""
+    root_namespace: Namespace
+    soak_seconds: float
+
+    def options(self, *, offline: bool) -> PlanOptions:
+        """Return the planner's part of it."""
+        return PlanOptions(MeshSettings(self.root_namespace), self.soak_seconds, offline=offline)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, and the live objects that it was made for."""
+
+    plan: Plan
+    live: Mapping[ResourceId, Resource]
+
+
+def plan_offline(wanted: Wanted, directory: str, *, recursive: bool, namespace: str | None) -> Planned:
+    """Plan against the manifests of a directory as if they were live.
+
+    Raises:
+        ManifestsError: the directory's faults.
+    """
+    default = Namespace(namespace) if namespace else Namespace("default")
+    found = manifests_of([directory], recursive=recursive, namespace=None, default=default)
+    live = {one.id: one for one in found}
+    deleted = [one.id for one in found if wanted.doomed(one)]
+    changes, unchanged = changes_between(live, wanted.manifests, {}, deleted)
+    return Planned(plan(live, changes, unchanged=unchanged, options=wanted.options(offline=True)), live)
+
+
+async def plan_against(wanted: Wanted, cluster: Cluster) -> Planned:
+    """Look at the cluster, let it dry-run every manifest, and plan.
+
+    Raises:
+        ClusterError: the server cannot be reached, or refuses a manifest.
+    """
+    seen = await survey(cluster, wanted.manifests, doomed=wanted.doomed)
+    made = plan(
+        seen.live,
+        seen.changes,
+        unchanged=seen.unchanged,
+        proxies=seen.proxies,
+        options=wanted.options(offline=False),
+    )
+    return Planned(made, seen.live)

@@ -1,0 +1,76 @@
+"""Look at the cluster before planning: what is live, what the server would make of the files, who runs.
+
+Every desired object passes a server-side dry-run here, so a rejected manifest is an error before the first
+write, and defaults and other field managers are in the plan (DESIGN 4.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from safeapply.istio.kinds import POD, ROUTING_KINDS, WORKLOAD_KINDS
+from safeapply.istio.proxies import Proxy, proxy_of_pod
+from safeapply.plans.changes import Change, changes_between
+from safeapply.ports import Cluster
+from safeapply.resources.objects import GroupKind, Resource, ResourceId
+
+__all__ = ["Survey", "survey"]
+
+NAMESPACE = GroupKind("", "Namespace")
+DRY_RUNS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What planning needs to know of a cluster."""
+
+    live: Mapping[ResourceId, Resource]
+    changes: tuple[Change, ...]
+    unchanged: tuple[ResourceId, ...]
+    proxies: tuple[Proxy, ...]
+
+
+def _kept(_: Resource) -> bool:
+    return False
+
+
+async def survey(
+    cluster: Cluster, manifests: Sequence[Resource], *, doomed: Callable[[Resource], bool] = _kept
+) -> Survey:
+    """Read the mesh, and let the server dry-run every manifest.
+
+    Args:
+        cluster: where to look.
+        manifests: what shall be.
+        doomed: tells which live objects shall go.
+
+    Raises:
+        RejectedError: the server would refuse a manifest; nothing has been written.
+        ClusterUnreachableError: there is no server.
+    """
+    kinds = dict.fromkeys((*ROUTING_KINDS, *WORKLOAD_KINDS, POD, *(one.id.group_kind for one in manifests)))
+    live = {one.id: one for one in await cluster.list(tuple(kinds))}
+    desired = await _dry_runs(cluster, manifests, live)
+    deleted = [one for one, resource in live.items() if doomed(resource)]
+    changes, unchanged = changes_between(live, manifests, desired, deleted)
+    proxies = (proxy_of_pod(one) for one in live.values() if one.id.group_kind == POD)
+    return Survey(live, changes, unchanged, tuple(proxy for proxy in proxies if proxy is not None))
+
+
+async def _dry_runs(
+    cluster: Cluster, manifests: Iterable[Resource], live: Mapping[ResourceId, Resource]
+) -> Mapping[ResourceId, Resource]:
+    """Return what the server would make of each manifest, except where its namespace does not exist yet."""
+    listed = list(manifests)
+    coming = {one.id.name for one in listed if one.id.group_kind == NAMESPACE and one.id not in live}
+    gate = asyncio.Semaphore(DRY_RUNS_AT_ONCE)
+
+    async def dry_run(one: Resource) -> Resource:
+        async with gate:
+            return await cluster.apply(one, dry_run=True)
+
+    asked = [one for one in listed if one.id.namespace not in coming]
+    answers = await asyncio.gather(*(dry_run(one) for one in asked))
+    return {one.id: answer for one, answer in zip(asked, answers, strict=True)}

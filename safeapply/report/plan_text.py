@@ -1,0 +1,170 @@
+"""A plan as text for the one who has to say yes at 3 a.m.: what is written, after what, on which proxies, why.
+
+No colour and no terminal here: each line has a role, and ``style`` may dress it. The same plan gives the same
+text, so it can be kept in a file and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from textwrap import wrap
+from types import MappingProxyType
+from typing import TypeAlias
+
+from safeapply.plans.plan import Action, Plan, Refusal, Step
+from safeapply.report.alterations import Alteration, alterations
+from safeapply.report.durations import duration
+from safeapply.report.wording import counted, expectation, proxies, short
+from safeapply.resources.objects import Resource, ResourceId
+from safeapply.xds.expectations import Expectation
+
+__all__ = ["Role", "Style", "plan_text"]
+
+WIDTH = 100
+_MARGIN = 2
+_LABEL = 10
+_OBJECTS_AT_MOST = 46
+
+
+class Role(Enum):
+    """What a line is, for those who colour it."""
+
+    HEADING = "heading"
+    WAIT = "wait"
+    ADD = "add"
+    CHANGE = "change"
+    DELETE = "delete"
+    WHY = "why"
+    WARNING = "warning"
+    REFUSAL = "refusal"
+    PLAIN = "plain"
+
+
+Style: TypeAlias = Callable[[Role, str], str]
+
+_ROLES = {"+": Role.ADD, "~": Role.CHANGE, "-": Role.DELETE}
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    role: Role
+    text: str
+
+
+def plan_text(
+    plan: Plan,
+    *,
+    live: Mapping[ResourceId, Resource],
+    desired: Mapping[ResourceId, Resource] = MappingProxyType({}),
+    style: Style = lambda _, text: text,
+) -> str:
+    """Return a plan as lines of at most 100 columns.
+
+    Args:
+        plan: the plan.
+        live: the live objects that the plan saw, against which changes are told.
+        desired: what the API server makes of the manifests, where it was asked.
+        style: dresses a line for a terminal; by default, nothing.
+    """
+    lines = _lines(plan, alterations(plan, live, desired))
+    return "".join(style(line.role, line.text) + "\n" for line in lines)
+
+
+def _lines(plan: Plan, changed: Sequence[Sequence[Alteration]]) -> Iterator[_Line]:
+    yield _Line(Role.REFUSAL if plan.refusals else Role.HEADING, _headline(plan))
+    for number, refusal in enumerate(plan.refusals, 1):
+        yield from _refusal(number, refusal)
+    for number, (step, altered) in enumerate(zip(plan.steps, changed, strict=True), 1):
+        yield _Line(Role.PLAIN, "")
+        yield _Line(Role.HEADING, f"Step {number} of {len(plan.steps)}: {step.phase.value}")
+        yield from _step(step, altered)
+    if plan.settled:
+        yield _Line(Role.PLAIN, "")
+        yield _Line(Role.HEADING, "Done when")
+        yield from _expectations("the mesh", plan.settled)
+    yield from _warnings(plan)
+    if plan.unchanged and plan.steps:
+        yield _Line(Role.PLAIN, "")
+        yield _Line(Role.PLAIN, f"{counted(len(plan.unchanged), 'object')} unchanged.")
+
+
+def _headline(plan: Plan) -> str:
+    if plan.refusals:
+        return "Refused: no order of writes keeps every request served. Nothing will be written."
+    if not plan.steps:
+        return f"No changes: {counted(len(plan.unchanged), 'object')} live as desired."
+    operations = [operation for step in plan.steps for operation in step.operations]
+    deletions = sum(operation.action is Action.DELETE for operation in operations)
+    bridges = sum(operation.bridge for operation in operations)
+    barriers = sum(bool(step.expectations) for step in plan.steps) + bool(plan.settled)
+    soak = sum(step.soak_seconds for step in plan.steps)
+    parts = [
+        counted(len(plan.steps), "step"),
+        counted(len(operations) - deletions, "write") + (f" ({counted(bridges, 'bridge')})" if bridges else ""),
+        *([counted(deletions, "deletion")] if deletions else []),
+        counted(barriers, "barrier"),
+        *([f"{duration(soak)} of soak"] if soak else []),
+    ]
+    return f"Plan: {', '.join(parts)}"
+
+
+def _step(step: Step, altered: Sequence[Alteration]) -> Iterator[_Line]:
+    yield from _expectations("wait for", step.expectations)
+    if step.soak_seconds:
+        yield from _labelled(Role.WAIT, "then wait", f"{duration(step.soak_seconds)} for requests under way")
+    yield from _writes(altered)
+    yield from _labelled(Role.WHY, "why", step.why)
+
+
+def _expectations(label: str, expected: Iterable[Expectation]) -> Iterator[_Line]:
+    """Tell expectations together that are about the same proxies."""
+    by_proxies: dict[str, list[str]] = {}
+    for one in expected:
+        by_proxies.setdefault(proxies(one.classes), []).append(expectation(one))
+    for where, told in by_proxies.items():
+        for sentence in told:
+            yield from _labelled(Role.WAIT, label, sentence)
+            label = ""
+        yield from _labelled(Role.WAIT, "", f"on {where}")
+
+
+def _writes(altered: Sequence[Alteration]) -> Iterator[_Line]:
+    column = min(max(len(short(one.id)) for one in altered), _OBJECTS_AT_MOST)
+    for index, one in enumerate(altered):
+        label = "" if index else "write"
+        head = f"{one.sign} {short(one.id):{column}}  "
+        indent = " " * (column + 4)
+        yield from _labelled(_ROLES[one.sign], label, head + one.text, hanging=indent)
+
+
+def _refusal(number: int, refusal: Refusal) -> Iterator[_Line]:
+    yield _Line(Role.PLAIN, "")
+    yield _Line(Role.REFUSAL, f"{number}. {refusal.code}: {', '.join(short(one) for one in refusal.objects)}")
+    yield from _labelled(Role.PLAIN, "request", refusal.request)
+    yield from _labelled(Role.PLAIN, "on", refusal.proxy_class)
+    yield from _labelled(Role.PLAIN, "remedy", refusal.remedy)
+
+
+def _warnings(plan: Plan) -> Iterator[_Line]:
+    if plan.warnings:
+        yield _Line(Role.PLAIN, "")
+        yield _Line(Role.WARNING, "Warnings")
+    for caution in plan.warnings:
+        yield from _labelled(Role.WARNING, "", f"{caution.message} [{caution.code}]")
+
+
+def _labelled(role: Role, label: str, text: str, *, hanging: str = "") -> Iterator[_Line]:
+    """Put a text beside its label, wrapped at blanks; names of clusters are never broken."""
+    first = f"{'':{_MARGIN}}{label:{_LABEL}} "
+    rest = " " * len(first) + hanging
+    lines = wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    yield from (_Line(role, line) for line in lines)

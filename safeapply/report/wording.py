@@ -1,0 +1,57 @@
+"""The words for objects, proxies and expectations that every report shares."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import assert_never
+
+from safeapply.istio.proxies import ProxyClass
+from safeapply.resources.objects import ResourceId
+from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
+
+__all__ = ["counted", "expectation", "proxies", "short"]
+
+_WITHOUT_GROUP = frozenset({"", "networking.istio.io"})
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 step``, ``3 steps``, ``2 proxies``."""
+    if number == 1:
+        return f"1 {noun}"
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number} {plural}"
+
+
+def short(resource: ResourceId) -> str:
+    """Return ``destinationrule default/reviews``; the group only where it is not plain from the kind."""
+    kind = resource.kind.lower() if resource.group in _WITHOUT_GROUP else str(resource.group_kind)
+    place = f"{resource.namespace}/{resource.name}" if resource.namespace else resource.name
+    return f"{kind} {place}"
+
+
+def expectation(expected: Expectation) -> str:
+    """Return what a proxy has to show, without the proxies."""
+    match expected:
+        case ClusterActive(cluster=cluster, ready_endpoint=ready):
+            return f"{cluster} active" + (", with a ready endpoint" if ready else "")
+        case ClusterUnreferenced(cluster=cluster):
+            return f"no route or listener names {cluster}"
+        case ClusterAbsent(cluster=cluster):
+            return f"{cluster} gone"
+        case RouteRefers(host=None, cluster=cluster):
+            return f"a listener leads to {cluster}"
+        case RouteRefers(host=host, cluster=cluster):
+            return f"routes of {host} lead to {cluster}"
+        case _:
+            assert_never(expected)
+
+
+def proxies(classes: Collection[ProxyClass] | None, *, most: int = 4) -> str:
+    """Return which proxies a statement is about: ``every proxy``, or the first few classes by name."""
+    if classes is None:
+        return "every proxy"
+    names = sorted(map(str, classes))
+    if not names:
+        return "no proxy"
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more classes" if more > 0 else "")

@@ -12,6 +12,7 @@ import contextlib
 import json
 import resource
 import sys
+from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
@@ -31,7 +32,8 @@ class Child:
     def __init__(self, process: asyncio.subprocess.Process, module: str) -> None:
         self._process = process
         self._module = module
-        self._turn = asyncio.Lock()
+        self._asked: deque[asyncio.Future[Any]] = deque()
+        self._listening = asyncio.create_task(self._listen())
 
     @classmethod
     async def start(cls, module: str) -> Self:
@@ -58,17 +60,14 @@ class Child:
         Raises:
             SandboxError: the child has ended.
         """
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
-            raise SandboxError(f"{self._module} was started without pipes")
-        async with self._turn:
-            with contextlib.suppress(ConnectionError):
-                stdin.write(json.dumps(question).encode() + b"\n")
-                await stdin.drain()
-            line = await stdout.readline()
-        if not line:
+        if self._process.stdin is None or self._listening.done():
             raise SandboxError(f"{self._module} has ended; what it said is above")
-        return json.loads(line)
+        answer = asyncio.get_running_loop().create_future()
+        self._asked.append(answer)
+        with contextlib.suppress(ConnectionError):
+            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            await self._process.stdin.drain()
+        return await answer
 
     async def stop(self) -> None:
         """End the child: politely by the end of its input, then by force."""
@@ -80,6 +79,17 @@ class Child:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+        await self._listening
+
+    async def _listen(self) -> None:
+        """Hand each line to who asked for it, even where nobody waits for it any more."""
+        while self._process.stdout is not None and (line := await self._process.stdout.readline()):
+            answer = self._asked.popleft()
+            if not answer.done():
+                answer.set_result(json.loads(line))
+        for answer in self._asked:
+            if not answer.done():
+                answer.set_exception(SandboxError(f"{self._module} has ended; what it said is above"))
 
     async def __aenter__(self) -> Self:
         """Return the running child."""

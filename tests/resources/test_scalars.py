@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -55,7 +58,7 @@ KUBECTL: dict[str, Scalar] = {
     "1e400": "1e400",
     "=": "=",
     "<<": "<<",
-    "-": "-",
+    "-x": "-x",
     ".": ".",
 }
 
@@ -117,3 +120,14 @@ def test_a_tag_that_the_text_belies_is_refused(tag: str, text: str) -> None:
     """A wrong tag is a fault of the manifest, not a guess."""
     with pytest.raises(ValueError, match="!!"):
         tagged_scalar(tag, text)
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_the_table_is_what_the_installed_kubectl_says(tmp_path: Path) -> None:
+    """The table is no memory of ours: kubectl itself reads the same scalars, without any cluster."""
+    rows = "".join(f"  field{index}: {text}\n" for index, text in enumerate(KUBECTL))
+    manifest = tmp_path / "manifest.yaml"
+    manifest.write_text(f"apiVersion: example.com/v1\nkind: Foo\nmetadata: {{name: x}}\nspec:\n{rows}")
+    command = ["kubectl", "annotate", "--local", "-f", str(manifest), "-o", "json", "a=b"]
+    told = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
+    assert {text: told["spec"][f"field{index}"] for index, text in enumerate(KUBECTL)} == KUBECTL

@@ -45,7 +45,6 @@ def test_a_child_ends_with_a_parent_that_was_killed(until: Until, alive: Callabl
     """SIGKILL gives the parent no last word; the end of the pipe is enough."""
     code = textwrap.dedent(f"""
         import asyncio
-import os
         from safeapply.sandbox.children import Child
 
         async def main():

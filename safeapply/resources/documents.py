@@ -108,11 +108,11 @@ def _libyaml_says(error: yaml.MarkedYAMLError, first: int, row: int) -> str:
 def _json(name: str, chunk: str, first: int) -> Iterator[Result]:
     """Read JSON objects one after the other; their fields have no lines of their own."""
     decoder = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_constant)
-    position = _past_blanks(chunk, 0)
-    while position < len(chunk):
-        line = first + chunk.count("\n", 0, position) + 1
+    end, line = 0, first + 1
+    while (begin := _past_blanks(chunk, end)) < len(chunk):
+        line += chunk.count("\n", end, begin)
         try:
-            value, position = decoder.raw_decode(chunk, position)
+            value, end = decoder.raw_decode(chunk, begin)
         except json.JSONDecodeError as error:
             yield Fault(name, first + error.lineno, f"not JSON: {error.msg} (column {error.colno})")
             return
@@ -120,7 +120,7 @@ def _json(name: str, chunk: str, first: int) -> Iterator[Result]:
             yield Fault(name, line, str(error) if isinstance(error, ValueError) else "nested too deeply")
             return
         yield Parsed(value, line, None)
-        position = _past_blanks(chunk, position)
+        line += chunk.count("\n", begin, end)
 
 
 def _past_blanks(text: str, position: int) -> int:

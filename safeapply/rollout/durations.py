@@ -1,4 +1,4 @@
-"""How long, in words: one way for the whole of safeapply."""
+"""How long, in words: one way for errors, progress and reports alike."""
 
 from __future__ import annotations
 

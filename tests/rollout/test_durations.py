@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from safeapply.report.durations import duration
+from safeapply.rollout.durations import duration
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from safeapply.istio.subsets import effective_subsets, rules_in_path
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import ClusterName, Host, outbound_cluster
 
-__all__ = ["View", "Views", "view"]
+__all__ = ["Stance", "View", "Views", "view"]
 
 Stance: TypeAlias = tuple[Role, Namespace | None, Labels]
 """What can tell two classes apart; no namespace for a class that nobody names."""
@@ -63,9 +63,7 @@ class Views:
 
     def references(self, proxy_class: ProxyClass, route: ResourceId) -> frozenset[Reference]:
         """Return the references that one VirtualService may put on proxies of a class."""
-        if route not in self._told_apart:
-            self._told_apart[route] = route_audience(self.snapshot, route)
-        key = (route, _stance(proxy_class, self._told_apart[route]))
+        key = (route, self.stance(proxy_class, route))
         if key not in self._references:
             self._references[key] = frozenset(references(self.snapshot, proxy_class, (route,)))
         return self._references[key]
@@ -75,12 +73,20 @@ class Views:
 
         One cluster for each port, and one for each port and subset (ISTIO.md 1.1).
         """
-        if host not in self._told_apart:
-            self._told_apart[host] = host_audience(self.snapshot, host)
-        key = (host, _stance(proxy_class, self._told_apart[host]))
+        key = (host, self.stance(proxy_class, host))
         if key not in self._clusters:
             self._clusters[key] = _clusters_of(self.snapshot, proxy_class, host)
         return self._clusters[key]
+
+    def stance(self, proxy_class: ProxyClass, subject: Host | ResourceId) -> Stance:
+        """Return what tells a class apart for a host or a route: equal stances, equal answers."""
+        if subject not in self._told_apart:
+            self._told_apart[subject] = (
+                route_audience(self.snapshot, subject)
+                if isinstance(subject, ResourceId)
+                else host_audience(self.snapshot, subject)
+            )
+        return _stance(proxy_class, self._told_apart[subject])
 
 
 def view(snapshot: Snapshot, proxy_class: ProxyClass) -> View:

@@ -16,7 +16,7 @@ from safeapply.istio.registry import service_options
 from safeapply.istio.routes import Reference, references
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.subsets import rules_in_path
-from safeapply.istio.view import View, Views
+from safeapply.istio.view import Stance, View, Views
 from safeapply.plans.route_order import route_order
 from safeapply.plans.transition import Stage, Transition
 from safeapply.plans.writes import Constraint, Part
@@ -46,9 +46,10 @@ def find_constraints(transition: Transition) -> Findings:
     constraints = set(route_order(transition))
     dangling: list[Dangling] = []
     live, desired = (Views(transition.all_at(stage)) for stage in (Stage.LIVE, Stage.DESIRED))
+    seen: set[tuple[Reference, Stance, Stance]] = set()
     for proxy_class in transition.classes:
         before, after = (views.of(proxy_class, transition.routes) for views in (live, desired))
-        comparison = _Comparison(transition, proxy_class, live, desired, before, after)
+        comparison = _Comparison(transition, proxy_class, live, desired, before, after, seen)
         constraints.update(comparison.constraints())
         dangling.extend(Dangling(proxy_class, reference) for reference in comparison.dangling())
     return Findings(frozenset(constraints), tuple(dangling))
@@ -64,6 +65,8 @@ class _Comparison:
     desired: Views
     before: View
     after: View
+    seen: set[tuple[Reference, Stance, Stance]]
+    """References that were compared for a class which nothing can tell apart from this one."""
 
     def dangling(self) -> Iterator[Reference]:
         """Yield the hard references that will miss their cluster, unless they miss it today."""
@@ -73,16 +76,29 @@ class _Comparison:
                 yield reference
 
     def constraints(self) -> Iterator[Constraint]:
-        for reference in self.after.references:
+        for reference in (self.before.references | self.after.references) - self._compared():
             there = self.live.clusters(self.proxy_class, reference.host)
-            if reference.cluster not in there and reference.cluster in self.after.clusters:
-                yield from self._needs(reference)
-        for reference in self.before.references:
             kept = self.desired.clusters(self.proxy_class, reference.host)
-            if reference.cluster in self.before.clusters and reference.cluster not in kept:
+            if reference in self.after.references and reference.cluster in kept - there:
+                yield from self._needs(reference)
+            if reference in self.before.references and reference.cluster in there - kept:
                 yield from self._lets_go(reference)
-        for reference in self.before.references & self.after.references:
-            yield from self._hands_over(reference)
+            if reference.cluster in there & kept:
+                yield from self._hands_over(reference)
+
+    def _compared(self) -> set[Reference]:
+        """Return the references that need no second look, and remember the others."""
+        keys = {
+            reference: (
+                reference,
+                self.live.stance(self.proxy_class, reference.host),
+                self.live.stance(self.proxy_class, reference.chain[0]),
+            )
+            for reference in self.before.references | self.after.references
+        }
+        compared = {reference for reference, key in keys.items() if key in self.seen}
+        self.seen.update(keys.values())
+        return compared
 
     def _needs(self, reference: Reference) -> Iterator[Constraint]:
         """A new reference after whoever provides its cluster."""

@@ -15,9 +15,9 @@ from typing import TypeAlias
 
 from safeapply.plans.plan import Action, Plan, Refusal, Step
 from safeapply.report.alterations import Alteration, alterations
-from safeapply.rollout.durations import duration
 from safeapply.report.wording import counted, expectation, proxies, short
 from safeapply.resources.objects import Resource, ResourceId
+from safeapply.rollout.durations import duration
 from safeapply.xds.expectations import Expectation
 
 __all__ = ["Role", "Style", "plan_text"]

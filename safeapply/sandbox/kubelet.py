@@ -1,0 +1,243 @@
+"""Stands in for a cluster's controller manager and kubelets: workloads become pods, and pods run.
+
+A pod is Ready when it is: its sockets listen, and its Envoy, where it has one, answers that it is live. Level
+triggered: every write to the API server wakes it, and it makes what is there look like what is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+from safeapply.errors import SandboxError
+from safeapply.resources.objects import Document, GroupKind, Namespace, ResourceId
+from safeapply.sandbox.backends import Backends
+from safeapply.sandbox.bootstrap import role_of_pod
+from safeapply.sandbox.envoys import Envoy, Envoys
+from safeapply.sandbox.pods import (
+    WORKLOAD_KINDS,
+    address,
+    is_ready,
+    outside_backends,
+    owner_uid,
+    pods_of_workload,
+    ports_of_pod,
+    status_of_pod,
+    status_of_workload,
+)
+from safeapply.sandbox.sockets import backend_socket
+from safeapply.sandbox.watching import WatchEvent
+
+__all__ = ["Kubelet", "Objects"]
+
+POD = GroupKind("", "Pod")
+SERVICE = GroupKind("", "Service")
+ENTRIES = tuple(GroupKind("networking.istio.io", kind) for kind in ("ServiceEntry", "WorkloadEntry"))
+WATCHED = frozenset({POD, SERVICE, *WORKLOAD_KINDS, *ENTRIES})
+
+
+class Objects(Protocol):
+    """What the kubelet needs of an API server."""
+
+    def list(self, kind: GroupKind, namespace: Namespace | None = None) -> Sequence[Document]:
+        """Return all objects of a kind."""
+        ...
+
+    def get(self, resource_id: ResourceId) -> Document | None:
+        """Return one object."""
+        ...
+
+    def create(self, document: Document) -> None:
+        """Create an object."""
+        ...
+
+    def set_status(self, resource_id: ResourceId, status: Mapping[str, Any]) -> None:
+        """Replace an object's status."""
+        ...
+
+    def remove(self, resource_id: ResourceId) -> None:
+        """Delete an object."""
+        ...
+
+
+@dataclass(slots=True)
+class _Pod:
+    """What runs for one pod, by its uid: a pod that takes over a name is another one."""
+
+    name: str
+    ip: str
+    ports: set[int] = field(default_factory=set)
+    envoy: Envoy | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Kubelet:
+    """Runs the pods that the API server holds."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        *,
+        run: Path,
+        backends: Backends,
+        envoys: Envoys,
+        xds_socket_of: Callable[[str], Path],
+    ) -> None:
+        self._objects = objects
+        self._run = run
+        self._backends = backends
+        self._envoys = envoys
+        self._xds_socket_of = xds_socket_of
+        self._pods: dict[str, _Pod] = {}
+        self._numbers = count(1)
+        self._stirred = asyncio.Event()
+        self._progress = asyncio.Condition()
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._fault: SandboxError | None = None
+        self._outside: frozenset[tuple[str, int]] = frozenset()
+        self._outside_turn = asyncio.Lock()
+
+    def observe(self, event: WatchEvent) -> None:
+        """Take note of a write; a listener of the API server's store."""
+        if event.id.group_kind in WATCHED:
+            self._stirred.set()
+
+    async def start(self) -> None:
+        """Begin to run what is there."""
+        self._stirred.set()
+        self._spawn(self._work())
+
+    async def stop(self) -> None:
+        """Stop managing; the processes are ended by those who own them."""
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+
+    async def all_ready(self) -> None:
+        """Return when every workload has its pods and every pod is ready.
+
+        Raises:
+            SandboxError: a pod could not be started.
+        """
+        async with self._progress:
+            await self._progress.wait_for(lambda: self._fault is not None or self._at_rest())
+        if self._fault is not None:
+            raise self._fault
+
+    def _at_rest(self) -> bool:
+        pods = self._objects.list(POD)
+        return not self._stirred.is_set() and all(map(is_ready, pods)) and len(self._pods) == len(pods)
+
+    async def _work(self) -> None:
+        while True:
+            await self._stirred.wait()
+            self._stirred.clear()
+            self._control_workloads()
+            self._run_pods()
+            self._spawn(self._run_outside())
+            async with self._progress:
+                self._progress.notify_all()
+
+    def _control_workloads(self) -> None:
+        """Create the pods that workloads want; delete those that they want no more once the new ones are ready."""
+        pods = self._objects.list(POD)
+        workloads = {str(w["metadata"]["uid"]): w for kind in WORKLOAD_KINDS for w in self._objects.list(kind)}
+        for uid, workload in workloads.items():
+            self._control(workload, {pod["metadata"]["name"]: pod for pod in pods if owner_uid(pod) == uid})
+        for pod in pods:
+            if (owner := owner_uid(pod)) is not None and owner not in workloads:
+                self._objects.remove(_id_of(pod))
+
+    def _control(self, workload: Document, owned: Mapping[str, Document]) -> None:
+        wanted = {pod["metadata"]["name"]: pod for pod in pods_of_workload(workload)}
+        for name in wanted.keys() - owned.keys():
+            self._objects.create(wanted[name])
+        if all(name in owned and is_ready(owned[name]) for name in wanted):
+            for name in owned.keys() - wanted.keys():
+                self._objects.remove(_id_of(owned[name]))
+        status, said = status_of_workload(workload, tuple(owned.values())), workload.get("status") or {}
+        if any(said.get(key) != value for key, value in status.items()):
+            self._objects.set_status(_id_of(workload), status)
+
+    def _run_pods(self) -> None:
+        pods = {str(pod["metadata"]["uid"]): pod for pod in self._objects.list(POD)}
+        for uid in self._pods.keys() - pods.keys():
+            self._spawn(self._tear_down(self._pods.pop(uid)))
+        for uid, pod in pods.items():
+            if uid not in self._pods:
+                self._pods[uid] = _Pod(pod["metadata"]["name"], address(next(self._numbers)))
+                self._objects.set_status(_id_of(pod), status_of_pod(self._pods[uid].ip, ready=False))
+            if not is_ready(pod) or self._ports(pod) != self._pods[uid].ports:
+                self._spawn(self._bring_up(uid, self._pods[uid], _id_of(pod)))
+
+    async def _bring_up(self, uid: str, running: _Pod, resource_id: ResourceId) -> None:
+        """Open what has to be open, then say that the pod is ready."""
+        try:
+            async with running.turn:
+                pod = self._objects.get(resource_id)
+                if pod is None or uid not in self._pods:
+                    return
+                await self._open_ports(running, pod)
+                if role_of_pod(pod) is not None and running.envoy is None:
+                    proxy = f"{resource_id.name}.{resource_id.namespace}"
+                    running.envoy = await self._envoys.start(pod, self._xds_socket_of(proxy))
+                if not is_ready(pod) and self._objects.get(resource_id) is not None:
+                    self._objects.set_status(resource_id, status_of_pod(running.ip, ready=True))
+        except SandboxError as error:
+            self._fault = error
+            self._stirred.set()
+
+    async def _open_ports(self, running: _Pod, pod: Document) -> None:
+        wanted = self._ports(pod)
+        for port in wanted - running.ports:
+            path = backend_socket(self._run, running.ip, port)
+            await self._backends.listen(path, pod=running.name, labels=pod["metadata"].get("labels") or {})
+            running.ports.add(port)
+        for port in running.ports - wanted:
+            await self._backends.close(backend_socket(self._run, running.ip, port))
+            running.ports.discard(port)
+
+    async def _tear_down(self, running: _Pod) -> None:
+        async with running.turn:
+            if running.envoy is not None:
+                await self._envoys.stop(running.envoy)
+            for port in running.ports:
+                await self._backends.close(backend_socket(self._run, running.ip, port))
+
+    async def _run_outside(self) -> None:
+        """Answer for what ServiceEntries and WorkloadEntries name, as if it were outside the cluster."""
+        async with self._outside_turn:
+            wanted = outside_backends(entry for kind in ENTRIES for entry in self._objects.list(kind))
+            for ip, port in wanted - self._outside:
+                await self._backends.listen(backend_socket(self._run, ip, port), pod=ip, labels={})
+            for ip, port in self._outside - wanted:
+                await self._backends.close(backend_socket(self._run, ip, port))
+            self._outside = wanted
+
+    def _ports(self, pod: Document) -> frozenset[int]:
+        """Return the ports of the application; a pod that is only an Envoy has none."""
+        containers: Iterator[Document] = iter((pod.get("spec") or {}).get("containers") or ())
+        if all(container.get("name") == "istio-proxy" for container in containers):
+            return frozenset()
+        return ports_of_pod(pod, self._objects.list(SERVICE))
+
+    def _spawn(self, job: Any) -> None:  # noqa: ANN401 - a coroutine
+        task = asyncio.create_task(job)
+        self._jobs.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._jobs.discard(task)
+        with contextlib.suppress(asyncio.CancelledError):
+            task.result()
+
+
+def _id_of(document: Document) -> ResourceId:
+    group, _, _ = str(document["apiVersion"]).rpartition("/")
+    metadata = document["metadata"]
+    return ResourceId(group, document["kind"], Namespace(metadata.get("namespace", "")), metadata["name"])

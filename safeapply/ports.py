@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from safeapply.istio.proxies import Proxy
@@ -80,6 +81,10 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Return seconds on a scale that never goes back."""
+        ...
+
+    def wall(self) -> datetime:
+        """Return the date and time, in UTC: leases are compared across machines."""
         ...
 
     async def sleep(self, seconds: float) -> None:

@@ -84,10 +84,10 @@ class Proxy:
 
 
 def proxy_of_pod(pod: Resource) -> Proxy | None:
-    """Return the Envoy that a pod runs, or None where it runs none or has ended."""
+    """Return the Envoy that a pod runs, or None where none runs."""
     container = next((c for c in _containers(pod) if c.get("name") == PROXY_CONTAINER), None)
     status = pod.document.get("status") or {}
-    if container is None or status.get("phase") in {"Succeeded", "Failed"}:
+    if container is None or not _runs(status):
         return None
     return Proxy(
         namespace=pod.id.namespace,
@@ -102,6 +102,13 @@ def proxy_of_pod(pod: Resource) -> Proxy | None:
 def _containers(pod: Resource) -> Iterator[Document]:
     yield from pod.spec.get("containers") or ()
     yield from pod.spec.get("initContainers") or ()
+
+
+def _runs(status: Document) -> bool:
+    """Tell whether the proxy's container runs: one that waits to start, or has ended, serves nothing."""
+    reported = (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))
+    own = next((one for one in reported if one.get("name") == PROXY_CONTAINER), None)
+    return status.get("phase") == "Running" if own is None else "running" in (own.get("state") or {})
 
 
 def _role(container: Document) -> Role:

@@ -1,0 +1,138 @@
+"""What happens during a rollout, as typed values; terminal, log and report listen (DESIGN 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from safeapply.istio.proxies import ProxyId
+from safeapply.plans.plan import Action, Phase, Plan
+from safeapply.resources.objects import ResourceId
+
+__all__ = [
+    "BarrierPassed",
+    "Event",
+    "NoProxies",
+    "PlanStarted",
+    "Settled",
+    "Soaking",
+    "StepDone",
+    "StepStarted",
+    "Stopped",
+    "Straggler",
+    "Waiting",
+    "Wrote",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStarted:
+    """The first event, and it carries the whole plan, so that a listener can draw it before it runs."""
+
+    at: float
+    """Seconds on the rollout's clock, as in every event."""
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A step is next: its barrier, its soak, its writes."""
+
+    at: float
+    step: int
+    """1-based. The wait after the last step counts as one more."""
+    total: int
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Straggler:
+    """A proxy for which some expectation does not hold yet, and why."""
+
+    proxy: ProxyId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A barrier is closed; sent when it begins and whenever the count changes."""
+
+    at: float
+    step: int
+    converged: int
+    total: int
+    stragglers: tuple[Straggler, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BarrierPassed:
+    """Every concerned proxy shows what the step needs."""
+
+    at: float
+    step: int
+    proxies: int
+    seconds: float
+    slowest: ProxyId | None
+    """The proxy that was waited for last; None where none had to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoProxies:
+    """The mesh runs no Envoy, so there is nothing to wait for."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Soaking:
+    """Nothing refers to what goes any more; requests parked in filters get this long."""
+
+    at: float
+    step: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wrote:
+    """One object was written or deleted."""
+
+    at: float
+    step: int
+    action: Action
+    resource: ResourceId
+    word: str
+    """As kubectl says it: created, configured, unchanged, deleted."""
+    resource_version: str
+    """Empty for a deletion."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """All writes of a step are acknowledged."""
+
+    at: float
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """All is written, and the proxies show it."""
+
+    at: float
+    seconds: float
+    """Since the plan started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The rollout ended early, in a safe state."""
+
+    at: float
+    step: int
+    """The step that was not finished."""
+    why: str
+
+
+Event: TypeAlias = (
+    PlanStarted | StepStarted | Waiting | BarrierPassed | NoProxies | Soaking | Wrote | StepDone | Settled | Stopped
+)

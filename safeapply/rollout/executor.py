@@ -1,0 +1,149 @@
+"""Carry out a plan, and decide nothing (DESIGN 6).
+
+Expectations are preconditions of a step, read from the proxies each time, so there is no journal: a run that is
+killed is run again, and every state in which it can be killed is safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from safeapply.errors import SafeApplyError
+from safeapply.plans.plan import Action, Operation, Plan, Step
+from safeapply.ports import Clock, Cluster, Proxies
+from safeapply.resources.objects import Resource, ResourceId
+from safeapply.rollout.events import (
+    Event,
+    PlanStarted,
+    Settled,
+    Soaking,
+    StepDone,
+    StepStarted,
+    Stopped,
+    Wrote,
+)
+from safeapply.rollout.lock import Lock, held
+from safeapply.rollout.poller import DEFAULT_PACE, Pace, Poller
+
+__all__ = ["RolloutOptions", "carry_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutOptions:
+    """How patiently and how broadly a plan is carried out."""
+
+    barrier_timeout: float = 300.0
+    """Seconds that one barrier may stay closed: single waits reach 13 s on a busy istiod (ENVOY.md 8)."""
+    writes_at_once: int = 8
+    pace: Pace = DEFAULT_PACE
+    lock: Lock | None = None
+
+
+DEFAULT_OPTIONS = RolloutOptions()
+
+
+async def carry_out(
+    plan: Plan,
+    *,
+    cluster: Cluster,
+    proxies: Proxies,
+    clock: Clock,
+    emit: Callable[[Event], None],
+    options: RolloutOptions = DEFAULT_OPTIONS,
+) -> None:
+    """Write every step when its expectations hold, and return when the proxies show the last one.
+
+    Raises:
+        BarrierTimeoutError: a barrier did not open; the mesh is in a safe state.
+        ClusterChangedError: an object is not what the plan saw.
+        LockedError: another rollout is under way.
+        ClusterError: the API server refused a write or fell silent.
+    """
+    if not plan.steps:
+        return
+    poller = Poller(cluster, proxies, clock, emit, plan.label_keys, options.pace)
+    rollout = _Rollout(plan, cluster, clock, emit, options, poller, versions=dict(plan.versions))
+    lock: AbstractAsyncContextManager[None] = held(options.lock, cluster, clock) if options.lock else nullcontext()
+    async with lock:
+        await rollout.run()
+
+
+@dataclass(slots=True)
+class _Rollout:
+    plan: Plan
+    cluster: Cluster
+    clock: Clock
+    emit: Callable[[Event], None]
+    options: RolloutOptions
+    poller: Poller
+    versions: dict[ResourceId, str]
+    """The resourceVersion that each touched object must have when it is written next."""
+    step: int = field(default=1)
+
+    async def run(self) -> None:
+        started = self.clock.now()
+        self.emit(PlanStarted(started, self.plan))
+        try:
+            for step in self.plan.steps:
+                await self._take(step)
+                self.step += 1
+            if self.plan.settled:
+                await self.poller.wait(self.step, self.plan.settled, patience=self.options.barrier_timeout)
+        except SafeApplyError as error:
+            self.emit(Stopped(self.clock.now(), self.step, str(error)))
+            raise
+        except asyncio.CancelledError:
+            self.emit(Stopped(self.clock.now(), self.step, "interrupted; the same command goes on from here"))
+            raise
+        self.emit(Settled(self.clock.now(), self.clock.now() - started))
+
+    async def _take(self, step: Step) -> None:
+        self.emit(StepStarted(self.clock.now(), self.step, len(self.plan.steps), step.phase))
+        if step.expectations:
+            await self.poller.wait(self.step, step.expectations, patience=self.options.barrier_timeout)
+        if step.soak_seconds:
+            self.emit(Soaking(self.clock.now(), self.step, step.soak_seconds))
+            await self.clock.sleep(step.soak_seconds)
+        await self._write_all(step)
+        self.emit(StepDone(self.clock.now(), self.step))
+
+    async def _write_all(self, step: Step) -> None:
+        """Write side by side, and let each write that has begun come to its end before a failure is told."""
+        gate = asyncio.Semaphore(self.options.writes_at_once)
+
+        async def write(operation: Operation) -> None:
+            async with gate:
+                await self._write(operation)
+
+        results = await asyncio.gather(*map(write, step.operations), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _write(self, operation: Operation) -> None:
+        one = operation.resource.id
+        known = self.versions.get(one, "")
+        match operation.action:
+            case Action.APPLY:
+                written = await self.cluster.apply(_at(operation.resource, known))
+                self.versions[one] = version = written.resource_version
+                word = "created" if not known else "unchanged" if version == known else "configured"
+            case Action.DELETE:
+                await self.cluster.delete(_at(operation.resource, known))
+                self.versions.pop(one, None)
+                version, word = "", "deleted"
+            case _:
+                assert_never(operation.action)
+        self.emit(Wrote(self.clock.now(), self.step, operation.action, one, word, version))
+
+
+def _at(resource: Resource, version: str) -> Resource:
+    """Return the resource with the resourceVersion that it must have when it is written."""
+    metadata = {**resource.metadata, "resourceVersion": version}
+    if not version:
+        del metadata["resourceVersion"]
+    return Resource(resource.id, {**resource.document, "metadata": metadata}, resource.origin)

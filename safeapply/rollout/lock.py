@@ -1,0 +1,133 @@
+"""One rollout at a time for each mesh, by a Lease that is renewed, and taken over when it is stale (DESIGN 6).
+
+The Lease is made empty first and then claimed at the resourceVersion that was read, so of two that start at once
+one loses. A run that is killed leaves a Lease behind that is stale after ``duration`` seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from safeapply.errors import ClusterChangedError, ClusterError, LockedError
+from safeapply.ports import Clock, Cluster
+from safeapply.resources.objects import Document, Namespace, Resource, ResourceId
+
+__all__ = ["Lock", "held"]
+
+MICROSECONDS = "%Y-%m-%dT%H:%M:%S.%fZ"
+"""The form of a Kubernetes MicroTime."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Which Lease is taken, and in whose name."""
+
+    namespace: Namespace
+    holder: str
+    """Who runs this rollout, so that others can be told: ``user@host (pid 42)``."""
+    name: str = "safeapply"
+    duration: float = 15.0
+    """Seconds after which a Lease that nobody renews is stale."""
+
+    @property
+    def id(self) -> ResourceId:
+        """The Lease."""
+        return ResourceId("coordination.k8s.io", "Lease", self.namespace, self.name)
+
+
+@asynccontextmanager
+async def held(lock: Lock, cluster: Cluster, clock: Clock) -> AsyncIterator[None]:
+    """Hold the Lease for as long as the context lasts.
+
+    Raises:
+        LockedError: another rollout holds it, and says since when; or this one lost it.
+    """
+    claimed = await _claim(lock, cluster, clock)
+    body = asyncio.current_task()
+    lost: list[ClusterChangedError] = []
+    renewing = asyncio.create_task(_renew(lock, cluster, clock, claimed, body, lost))
+    try:
+        yield
+    except asyncio.CancelledError:
+        if lost:
+            raise LockedError(f"{lock.id} was taken over by another rollout; run the command again") from lost[0]
+        raise
+    finally:
+        renewing.cancel()
+        with suppress(asyncio.CancelledError):
+            claimed = await renewing
+        await _release(lock, cluster)
+
+
+async def _claim(lock: Lock, cluster: Cluster, clock: Clock) -> Resource:
+    lease = await cluster.get(lock.id) or await cluster.apply(_lease(lock, {}))
+    holder, renewed = lease.spec.get("holderIdentity"), _time(lease.spec.get("renewTime"))
+    valid = timedelta(seconds=float(lease.spec.get("leaseDurationSeconds") or lock.duration))
+    if holder and renewed is not None and renewed + valid > clock.wall():
+        since = lease.spec.get("acquireTime", "")
+        raise LockedError(
+            f"{holder} is rolling out to this mesh since {since}; wait for it, or run again "
+            f"{lock.duration:g} s after it has ended (lock: {lock.id})"
+        )
+    try:
+        return await cluster.apply(_held(lock, clock, lease.resource_version, acquired=clock.wall()))
+    except ClusterChangedError as error:
+        raise LockedError(f"another rollout took {lock.id} at this moment; run the command again") from error
+
+
+async def _renew(
+    lock: Lock,
+    cluster: Cluster,
+    clock: Clock,
+    lease: Resource,
+    body: asyncio.Task[object] | None,
+    lost: list[ClusterChangedError],
+) -> Resource:
+    """Renew the Lease three times in its duration; stop the rollout if somebody else has it."""
+    acquired = _time(lease.spec.get("acquireTime")) or clock.wall()
+    while True:
+        await clock.sleep(lock.duration / 3)
+        try:
+            lease = await cluster.apply(_held(lock, clock, lease.resource_version, acquired=acquired))
+        except ClusterChangedError as error:
+            lost.append(error)
+            if body is not None:
+                body.cancel()
+            return lease
+        except ClusterError:
+            # The API server is silent for a moment; the Lease lasts for two more tries.
+            continue
+
+
+async def _release(lock: Lock, cluster: Cluster) -> None:
+    """Give the Lease back, if it is still ours; a stale one ends by itself."""
+    with suppress(ClusterError):
+        lease = await cluster.get(lock.id)
+        if lease is not None and lease.spec.get("holderIdentity") == lock.holder:
+            await cluster.apply(_lease(lock, {}, lease.resource_version))
+
+
+def _held(lock: Lock, clock: Clock, version: str, *, acquired: datetime) -> Resource:
+    spec = {
+        "holderIdentity": lock.holder,
+        "leaseDurationSeconds": round(lock.duration),
+        "acquireTime": acquired.strftime(MICROSECONDS),
+        "renewTime": clock.wall().strftime(MICROSECONDS),
+    }
+    return _lease(lock, spec, version)
+
+
+def _lease(lock: Lock, spec: Document, version: str = "") -> Resource:
+    metadata = {"namespace": lock.namespace, "name": lock.name}
+    if version:
+        metadata["resourceVersion"] = version
+    document = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+    return Resource(lock.id, document)
+
+
+def _time(text: object) -> datetime | None:
+    return datetime.fromisoformat(str(text)) if text else None

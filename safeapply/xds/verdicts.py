@@ -1,0 +1,196 @@
+"""Judge an expectation against what one Envoy answered (DESIGN 5). Polling is somebody else's: this only judges.
+
+expectation             holds when
+ClusterActive           active, and no newer copy is warming; with a healthy host where one is required
+ClusterUnreferenced     no route configuration and no listener in any state names it
+ClusterAbsent           neither active nor warming
+RouteRefers             the virtual host with the domain names it; for TCP, some listener does
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+
+from safeapply.xds.configdump import Clusters, Listeners, RouteConfig
+from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
+from safeapply.xds.names import ClusterName, Host
+
+__all__ = [
+    "Absent",
+    "Holds",
+    "NoReadyEndpoint",
+    "NotReferred",
+    "Reading",
+    "StillPresent",
+    "StillRefers",
+    "Unknown",
+    "Verdict",
+    "Warming",
+    "judge",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one Envoy said in one round; None for what it was not asked."""
+
+    clusters: Clusters
+    endpoints: Mapping[ClusterName, int]
+    routes: tuple[RouteConfig, ...] | None = None
+    listeners: Listeners | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """The expectation holds."""
+
+    def __str__(self) -> str:
+        """Say it to an operator, as all verdicts do."""
+        return "as expected"
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The cluster has not arrived."""
+
+    cluster: ClusterName
+
+    def __str__(self) -> str:
+        """Say it."""
+        return f"has no cluster {self.cluster} yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Warming:
+    """The cluster has arrived and takes no traffic: its endpoints have not."""
+
+    cluster: ClusterName
+
+    def __str__(self) -> str:
+        """Say it."""
+        return f"cluster {self.cluster} is still warming: its endpoints have not arrived"
+
+
+@dataclass(frozen=True, slots=True)
+class NoReadyEndpoint:
+    """The cluster is active and empty, although pods stand behind it."""
+
+    cluster: ClusterName
+
+    def __str__(self) -> str:
+        """Say it."""
+        return f"cluster {self.cluster} has no healthy endpoint yet"
+
+
+@dataclass(frozen=True, slots=True)
+class StillPresent:
+    """The cluster has not gone."""
+
+    cluster: ClusterName
+
+    def __str__(self) -> str:
+        """Say it."""
+        return f"still has cluster {self.cluster}"
+
+
+@dataclass(frozen=True, slots=True)
+class StillRefers:
+    """Something still names the cluster."""
+
+    cluster: ClusterName
+    where: str
+
+    def __str__(self) -> str:
+        """Say it."""
+        return f"{self.where} still names {self.cluster}"
+
+
+@dataclass(frozen=True, slots=True)
+class NotReferred:
+    """The route has not moved."""
+
+    cluster: ClusterName
+    domain: Host | None
+
+    def __str__(self) -> str:
+        """Say it."""
+        place = f"the route of {self.domain}" if self.domain else "no listener"
+        return f"{place} does not name {self.cluster} yet" if self.domain else f"{place} names {self.cluster} yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The Envoy could not be asked, or its answer proves nothing. It never opens a barrier."""
+
+    why: str
+
+    def __str__(self) -> str:
+        """Say it."""
+        return f"cannot be read: {self.why}"
+
+
+Verdict: TypeAlias = Holds | Absent | Warming | NoReadyEndpoint | StillPresent | StillRefers | NotReferred | Unknown
+
+
+def judge(expectation: Expectation, reading: Reading) -> Verdict:
+    """Return whether an expectation holds on the Envoy that said this, and if not, why."""
+    match expectation:
+        case ClusterActive():
+            return _active(expectation, reading)
+        case ClusterAbsent(cluster=cluster):
+            present = cluster in reading.clusters.active or cluster in reading.clusters.warming
+            return StillPresent(cluster) if present else Holds()
+        case ClusterUnreferenced(cluster=cluster):
+            return _unreferenced(cluster, reading)
+        case RouteRefers():
+            return _refers(expectation, reading)
+        case _:
+            assert_never(expectation)
+
+
+def _active(expectation: ClusterActive, reading: Reading) -> Verdict:
+    cluster = expectation.cluster
+    if cluster in reading.clusters.warming:
+        return Warming(cluster)
+    if cluster not in reading.clusters.active:
+        return Absent(cluster)
+    if expectation.ready_endpoint and not reading.endpoints.get(cluster):
+        return NoReadyEndpoint(cluster)
+    return Holds()
+
+
+def _unreferenced(cluster: ClusterName, reading: Reading) -> Verdict:
+    routes, listeners = reading.routes, reading.listeners
+    if routes is None or listeners is None:
+        return Unknown("its routes and listeners were not asked for")
+    missing = listeners.route_configs - {one.name for one in routes}
+    if missing:
+        # Its listeners wait for routes that are still on their way, and those may name the cluster.
+        return Unknown(f"route configuration {', '.join(sorted(missing))} has not arrived")
+    for one in routes:
+        if cluster in one.references:
+            return StillRefers(cluster, f"route configuration {one.name}")
+    if cluster in listeners.references:
+        return StillRefers(cluster, f"listener {listeners.references[cluster]}")
+    return Holds()
+
+
+def _refers(expectation: RouteRefers, reading: Reading) -> Verdict:
+    cluster, domain = expectation.cluster, expectation.host
+    if domain is None:
+        if reading.listeners is None:
+            return Unknown("its listeners were not asked for")
+        named = cluster in reading.listeners.references
+    else:
+        if reading.routes is None:
+            return Unknown("its routes were not asked for")
+        hosts = (host for one in reading.routes for host in one.virtual_hosts)
+        named = any(cluster in names and _serves(domains, domain) for domains, names in hosts)
+    return Holds() if named else NotReferred(cluster, domain)
+
+
+def _serves(domains: frozenset[str], domain: Host) -> bool:
+    """Tell whether a virtual host has a domain, with or without a port."""
+    return any(one == domain or one.rpartition(":")[0] == domain for one in domains)

@@ -1,0 +1,162 @@
+"""One replica at work: its model of time, its ADS server, the streams of its proxies and what it makes for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from safeapply.resources.objects import Document, Namespace, ResourceId
+from safeapply.sandbox.controlplane.deliveries import Delivery, Nack
+from safeapply.sandbox.controlplane.faults import Faults
+from safeapply.sandbox.controlplane.replica import Replica
+from safeapply.sandbox.controlplane.sessions import Request, Response, Session
+from safeapply.sandbox.controlplane.snapshots import Snapshot
+from safeapply.sandbox.controlplane.translation.configuration import Configuration, Translation
+from safeapply.sandbox.controlplane.wire import AdsServer, Encoder, Peer
+
+__all__ = ["Books", "Branch"]
+
+Send: TypeAlias = Callable[[Any | None], None]
+
+
+@dataclass(slots=True)
+class Books:
+    """What all replicas report to."""
+
+    delivered: Callable[[Delivery], None]
+    refused: Callable[[Nack], None]
+    changed: Callable[[], None]
+    """Something happened that somebody may wait for."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """The connection of one proxy."""
+
+    branch: Branch
+    peer: Peer
+    session: Session
+    send: Send
+    covered: Snapshot
+
+    def receive(self, request: Request) -> None:
+        """Take a request in."""
+        self.branch.receive(self, request)
+
+    def closed(self) -> None:
+        """Forget the proxy, unless it has connected anew."""
+        self.branch.forget(self)
+
+
+class Branch:
+    """One replica."""
+
+    def __init__(self, model: Callable[..., Replica], *, socket: Path, faults: Faults, books: Books) -> None:
+        """Join a model of time, made with this as its ``on_push``, to a server on a socket."""
+        self._faults = faults
+        self._books = books
+        self._encoder = Encoder()
+        self._streams: dict[str, _Stream] = {}
+        self._server = AdsServer(socket, self._connect)
+        self._translated: tuple[Snapshot, Translation] | None = None
+        self.model = model(on_push=self._push)
+
+    async def start(self) -> None:
+        """Serve ADS."""
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """End all streams."""
+        await self._server.stop()
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """Who is connected."""
+        return tuple(self._streams)
+
+    def unsettled(self) -> Iterator[str]:
+        """Yield why this replica's proxies do not have the newest writes, one sentence for each."""
+        if not self.model.idle:
+            yield f"istiod-{self.model.number} has more to send"
+        for proxy, stream in self._streams.items():
+            if stream.covered is not self.model.snapshot:
+                yield f"{proxy} was not sent the newest snapshot"
+            for kind in stream.session.unanswered:
+                yield f"{proxy} has not accepted {kind}" + (": a cluster warms" if kind == "CDS" else "")
+
+    def catch_up(self) -> None:
+        """Send what a fault kept back."""
+        for stream in self._streams.values():
+            stream.session.push_again()
+        self._books.changed()
+
+    def drop(self, proxy: str) -> None:
+        """End a proxy's stream."""
+        stream = self._streams.get(proxy)
+        if stream is not None:
+            stream.send(None)
+
+    def receive(self, stream: _Stream, request: Request) -> None:
+        """Take a proxy's request in."""
+        if request.refusal:
+            self._books.refused(Nack(stream.peer.proxy, request.type.name, request.refusal))
+        stream.session.receive(request)
+        self._books.changed()
+
+    def forget(self, stream: _Stream) -> None:
+        """Take note that a stream has ended."""
+        if self._streams.get(stream.peer.proxy) is stream:
+            del self._streams[stream.peer.proxy]
+            self.model.disconnect(stream.peer.proxy)
+        self._books.changed()
+
+    def _connect(self, peer: Peer, send: Send) -> _Stream | None:
+        if peer.proxy in self._faults.dropped:
+            return None
+        snapshot = self.model.connect(peer.proxy)
+
+        def respond(response: Response) -> None:
+            send(self._encoder.response(response, _version(snapshot)))
+
+        session = Session(peer.proxy, self._configuration(snapshot, peer), self._faults, respond)
+        stream = _Stream(self, peer, session, send, snapshot)
+        self._streams[peer.proxy] = stream
+        return stream
+
+    def _push(self, proxy: str, snapshot: Snapshot, due: float) -> None:
+        stream = self._streams.get(proxy)
+        if stream is None:
+            return
+        types = stream.session.push(self._configuration(snapshot, stream.peer))
+        stream.covered = snapshot
+        self._books.delivered(
+            Delivery(
+                proxy=proxy,
+                replica=self.model.number,
+                resource_version=snapshot.resource_version,
+                seen=snapshot.seen,
+                due=due,
+                sent=time.monotonic(),
+                types=types,
+            )
+        )
+
+    def _configuration(self, snapshot: Snapshot, peer: Peer) -> Configuration:
+        if self._translated is None or self._translated[0] is not snapshot:
+            self._translated = (snapshot, Translation(snapshot))
+        return self._translated[1].configuration(peer.role, peer.namespace, _labels(snapshot, peer))
+
+
+def _labels(snapshot: Snapshot, peer: Peer) -> Mapping[str, str]:
+    """Return the labels of the proxy's pod, or what the proxy said of itself while its pod is not seen yet."""
+    pod: Document | None = snapshot.objects.get(ResourceId("", "Pod", Namespace(peer.namespace), peer.pod))
+    return peer.labels if pod is None else pod["metadata"].get("labels") or {}
+
+
+def _version(snapshot: Snapshot) -> str:
+    """Return ``system_version_info`` in istiod's form: a time and a counter (ISTIO.md 7.2)."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}/{snapshot.resource_version}"

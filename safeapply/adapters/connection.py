@@ -1,0 +1,160 @@
+"""One connection to one API server, by the official client: kubeconfig, credentials, TLS, proxies.
+
+What the client raises is wrapped here; above this module there are statuses, bodies and our own errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import yaml
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+from safeapply.errors import ClusterError, ClusterUnreachableError
+
+__all__ = ["Connection", "Reply", "connected"]
+
+REQUEST_SECONDS = 30.0
+OK = range(200, 300)
+UNAUTHORIZED = 401
+FORBIDDEN = 403
+SHOWN = 200
+"""Characters of a strange answer that are quoted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of the API server."""
+
+    status: int
+    document: Mapping[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the server did what it was asked."""
+        return self.status in OK
+
+    @property
+    def message(self) -> str:
+        """The server's own words on a failure."""
+        return str(self.document.get("message") or f"HTTP {self.status}")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An authenticated way to an API server."""
+
+    client: ApiClient
+    namespace: str
+    """The namespace of the kubeconfig's context."""
+
+    @property
+    def server(self) -> str:
+        """The address, as the kubeconfig gives it."""
+        return str(self.client.configuration.host)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+    ) -> Reply:
+        """Send one request and return the answer, whatever its status.
+
+        Raises:
+            ClusterUnreachableError: no server answered.
+            ClusterError: it did not accept the credentials, or answered something strange.
+        """
+        headers = await self.headers()
+        headers |= {"Accept": "application/json", "Content-Type": content_type}
+        url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
+        try:
+            response = await self.client.call_api(method, url, headers, body, None, REQUEST_SECONDS)
+            raw = await response.read()
+        except TimeoutError as error:
+            raise ClusterUnreachableError(
+                f"the API server at {self.server} did not answer within {REQUEST_SECONDS:g} s; check the "
+                "kubeconfig and the network"
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise ClusterUnreachableError(self._unreachable(error)) from error
+        return self._reply(response.status, raw)
+
+    async def headers(self) -> dict[str, str]:
+        """Return the credentials as HTTP headers."""
+        headers: dict[str, str] = {}
+        await self.client.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
+        return headers
+
+    def _unreachable(self, error: Exception) -> str:
+        if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
+            return f"the TLS handshake with the API server at {self.server} failed ({error}); check the kubeconfig"
+        return (
+            f"no API server answers at {self.server} ({error}); check the kubeconfig, the context and the network"
+        )
+
+    def _reply(self, status: int, raw: bytes) -> Reply:
+        if status == UNAUTHORIZED:
+            raise ClusterError(f"the API server at {self.server} does not accept these credentials; log in again")
+        try:
+            document = json.loads(raw) if raw else {}
+        except ValueError as error:
+            text = raw[:SHOWN].decode(errors="replace")
+            raise ClusterError(f"{self.server} answered HTTP {status} with what is not JSON: {text!r}") from error
+        return Reply(status, document if isinstance(document, dict) else {})
+
+
+@asynccontextmanager
+async def connected(*, kubeconfig: str | None, context: str | None) -> AsyncIterator[Connection]:
+    """Open a connection by ``--kubeconfig``, else ``$KUBECONFIG``, else ``~/.kube/config``, else the pod's account.
+
+    Raises:
+        ClusterError: there is no kubeconfig, or it does not hold the context.
+    """
+    configuration = Configuration()
+    namespace = await _load(configuration, kubeconfig, context)
+    configuration.retries = False
+    client = ApiClient(configuration)
+    try:
+        yield Connection(client, namespace)
+    finally:
+        await client.close()
+        # Transports of aiohttp close in the next turn of the loop; without it they are reported as leaks.
+        await asyncio.sleep(0)
+
+
+async def _load(configuration: Configuration, kubeconfig: str | None, context: str | None) -> str:
+    try:
+        loader = await load_kube_config(
+            kubeconfig, context, client_configuration=configuration, persist_config=False
+        )
+    except (ConfigException, OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        if kubeconfig is None and context is None and _in_cluster(configuration):
+            return "default"
+        where = kubeconfig or "$KUBECONFIG or ~/.kube/config"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ClusterError(
+            f"no usable kubeconfig at {where} ({reason}); give --kubeconfig or set KUBECONFIG"
+        ) from error
+    return str(loader.current_context["context"].get("namespace") or "default")
+
+
+def _in_cluster(configuration: Configuration) -> bool:
+    try:
+        load_incluster_config(client_configuration=configuration)
+    except ConfigException:
+        return False
+    return True

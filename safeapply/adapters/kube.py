@@ -1,0 +1,233 @@
+"""The ``Cluster`` port on a real API server: discovery, lists, server-side apply, careful deletes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from safeapply.adapters.connection import Connection, Reply
+from safeapply.adapters.ownership import CLIENT_SIDE_MANAGERS, handed_over, without_dropped
+from safeapply.errors import ClusterChangedError, ClusterError, RejectedError
+from safeapply.resources.objects import Document, GroupKind, Namespace, Resource, ResourceId
+
+__all__ = ["FIELD_MANAGER", "KubeCluster"]
+
+FIELD_MANAGER = "safeapply"
+PAGE = "500"
+FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A kind as the server serves it."""
+
+    version: str
+    """``group/version``."""
+    plural: str
+    namespaced: bool
+
+    def path(self, namespace: Namespace | None = None, name: str = "") -> str:
+        """Return the path of the collection, or of one object."""
+        root = f"/apis/{self.version}" if "/" in self.version else f"/api/{self.version}"
+        inside = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return f"{root}{inside}/{self.plural}" + (f"/{name}" if name else "")
+
+
+@dataclass(slots=True)
+class KubeCluster:
+    """A Kubernetes API server."""
+
+    connection: Connection
+    force_conflicts: bool = False
+    """Take fields over from other managers instead of refusing."""
+    _versions: dict[str, asyncio.Task[Mapping[str, _Served]]] = field(default_factory=dict)
+    """What each group version serves, by kind; asked for once."""
+    _groups: dict[str, asyncio.Task[tuple[str, ...]]] = field(default_factory=dict)
+    """The versions of each group, the preferred one first."""
+
+    async def list(self, kinds: Collection[GroupKind]) -> tuple[Resource, ...]:
+        """Return all objects of these kinds in all namespaces; kinds that the server lacks have none."""
+        found = await asyncio.gather(*map(self._list, kinds))
+        return tuple(resource for resources in found for resource in resources)
+
+    async def get(self, resource_id: ResourceId) -> Resource | None:
+        """Return one object, or None where it does not exist."""
+        served = await self._served(resource_id.group_kind)
+        if served is None:
+            return None
+        reply = await self.connection.request("GET", served.path(resource_id.namespace, resource_id.name))
+        if reply.status == NOT_FOUND:
+            return None
+        return Resource(resource_id, _done(reply, f"read {resource_id}").document)
+
+    async def apply(self, resource: Resource, *, dry_run: bool = False) -> Resource:
+        """Write an object by server-side apply and return what the server made of it.
+
+        Raises:
+            RejectedError: validation, admission, a field conflict, or missing rights.
+            ClusterChangedError: the object is not at the given resourceVersion any more.
+        """
+        path = await self._path(resource)
+        reply = await self._apply(path, resource, dry_run=dry_run, force=self.force_conflicts)
+        if reply.status == CONFLICT and _conflicts_with(reply) <= CLIENT_SIDE_MANAGERS and _conflicts_with(reply):
+            reply = await self._take_over(path, resource, dry_run=dry_run)
+        return _written(resource, reply)
+
+    async def delete(self, resource: Resource, *, dry_run: bool = False) -> None:
+        """Delete an object; the document's uid and resourceVersion are preconditions. Absent is fine.
+
+        Raises:
+            RejectedError: admission or missing rights.
+            ClusterChangedError: it is another object, or another version, by now.
+        """
+        wanted = {"uid": resource.metadata.get("uid"), "resourceVersion": resource.resource_version}
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {key: value for key, value in wanted.items() if value},
+        }
+        query = {"dryRun": "All"} if dry_run else None
+        reply = await self.connection.request("DELETE", await self._path(resource), query=query, body=body)
+        if reply.status == CONFLICT:
+            raise ClusterChangedError(str(resource.id), reply.message)
+        if reply.status != NOT_FOUND and not reply.ok:
+            raise RejectedError(str(resource.id), reply.message)
+
+    async def _list(self, kind: GroupKind) -> Iterable[Resource]:
+        served = await self._served(kind)
+        if served is None:
+            return ()
+        resources: tuple[Resource, ...] = ()
+        query = {"limit": PAGE}
+        while True:
+            reply = _done(await self.connection.request("GET", served.path(), query=query), f"list {kind}")
+            resources += tuple(_items(reply.document, kind, served))
+            following = (reply.document.get("metadata") or {}).get("continue")
+            if not following:
+                return resources
+            query = {"limit": PAGE, "continue": str(following)}
+
+    async def _apply(self, path: str, resource: Resource, *, dry_run: bool, force: bool) -> Reply:
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "force": str(force).lower()}
+        if dry_run:
+            query["dryRun"] = "All"
+        return await self.connection.request(
+            "PATCH", path, query=query, body=resource.document, content_type="application/apply-patch+yaml"
+        )
+
+    async def _take_over(self, path: str, resource: Resource, *, dry_run: bool) -> Reply:
+        """Apply to an object that client-side apply made: its fields become ours first (``ownership``)."""
+        live = _done(await self.connection.request("GET", path), f"read {resource.id}").document
+        managed = (live.get("metadata") or {}).get("managedFields") or []
+        if dry_run:
+            reply = await self._apply(path, resource, dry_run=True, force=True)
+            return (
+                Reply(reply.status, without_dropped(reply.document, managed, resource.document))
+                if reply.ok
+                else reply
+            )
+        version = resource.resource_version or str((live.get("metadata") or {}).get("resourceVersion"))
+        patch = [
+            {"op": "replace", "path": "/metadata/managedFields", "value": handed_over(managed, FIELD_MANAGER)},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+        ]
+        reply = await self.connection.request("PATCH", path, body=patch, content_type="application/json-patch+json")
+        if not reply.ok:
+            return reply
+        latest = str((reply.document.get("metadata") or {}).get("resourceVersion"))
+        metadata = {**resource.metadata, "resourceVersion": latest}
+        ours = Resource(resource.id, {**resource.document, "metadata": metadata}, resource.origin)
+        return await self._apply(path, ours, dry_run=False, force=self.force_conflicts)
+
+    async def _path(self, resource: Resource) -> str:
+        """Return where an object is written: under the version that its manifest speaks."""
+        kinds = await self._serves(resource.api_version)
+        if resource.id.kind not in kinds:
+            raise RejectedError(
+                str(resource.id),
+                f"the server has no kind {resource.id.kind} in {resource.api_version}; is its CRD there?",
+            )
+        return kinds[resource.id.kind].path(resource.id.namespace, resource.id.name)
+
+    async def _served(self, kind: GroupKind) -> _Served | None:
+        """Return how a kind is served, in the version that its group prefers."""
+        for version in await self._group(kind.group):
+            kinds = await self._serves(version)
+            if kind.kind in kinds:
+                return kinds[kind.kind]
+        return None
+
+    async def _group(self, group: str) -> tuple[str, ...]:
+        if group not in self._groups:
+            self._groups[group] = asyncio.create_task(self._discover_group(group))
+        return await self._groups[group]
+
+    async def _discover_group(self, group: str) -> tuple[str, ...]:
+        if not group:
+            return ("v1",)
+        reply = await self.connection.request("GET", f"/apis/{group}")
+        if reply.status == NOT_FOUND:
+            return ()
+        document = _done(reply, f"discover {group}").document
+        preferred = (document.get("preferredVersion") or {}).get("groupVersion")
+        others = (one.get("groupVersion") for one in document.get("versions") or ())
+        return tuple(str(one) for one in dict.fromkeys((preferred, *others)) if one)
+
+    async def _serves(self, version: str) -> Mapping[str, _Served]:
+        if version not in self._versions:
+            self._versions[version] = asyncio.create_task(self._discover(version))
+        return await self._versions[version]
+
+    async def _discover(self, version: str) -> Mapping[str, _Served]:
+        root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        reply = await self.connection.request("GET", root)
+        if reply.status == NOT_FOUND:
+            return {}
+        kinds: dict[str, _Served] = {}
+        for one in _done(reply, f"discover {version}").document.get("resources") or ():
+            if "/" not in one["name"]:
+                kinds[one["kind"]] = _Served(version, one["name"], bool(one["namespaced"]))
+        return kinds
+
+
+def _written(resource: Resource, reply: Reply) -> Resource:
+    conflicting = _conflicts_with(reply)
+    if reply.ok:
+        return Resource(resource.id, reply.document, resource.origin)
+    if resource.resource_version and reply.status in {CONFLICT, NOT_FOUND} and not conflicting:
+        raise ClusterChangedError(str(resource.id), reply.message)
+    hint = " (take the fields over with --force-conflicts)" if conflicting else ""
+    raise RejectedError(str(resource.id), f"{reply.message}{hint}")
+
+
+def _done(reply: Reply, doing: str) -> Reply:
+    """Return a good reply.
+
+    Raises:
+        ClusterError: the server would not do it.
+    """
+    if reply.ok:
+        return reply
+    if reply.status == FORBIDDEN:
+        raise ClusterError(f"not allowed to {doing}: {reply.message}; ask for the rights named in the README")
+    raise ClusterError(f"the API server failed to {doing}: {reply.message}")
+
+
+def _items(document: Document, kind: GroupKind, served: _Served) -> Iterator[Resource]:
+    """Yield the objects of a list, each with the kind and version that lists leave out."""
+    for item in document.get("items") or ():
+        metadata: Mapping[str, Any] = item.get("metadata") or {}
+        one = ResourceId(kind.group, kind.kind, Namespace(metadata.get("namespace", "")), str(metadata["name"]))
+        yield Resource(one, {"apiVersion": served.version, "kind": kind.kind, **item})
+
+
+def _conflicts_with(reply: Reply) -> frozenset[str]:
+    """Return the field managers that an apply conflicts with."""
+    causes = (reply.document.get("details") or {}).get("causes") or ()
+    return frozenset(
+        str(cause.get("message", "")).partition('"')[2].partition('"')[0]
+        for cause in causes
+        if cause.get("reason") == "FieldManagerConflict"
+    )

@@ -187,6 +187,7 @@ class _Pods:
         return None
 
     async def _listen(self, path: Path, pod: str, labels: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         connections = Connections()
         loop = asyncio.get_running_loop()
         server = await loop.create_unix_server(lambda: PodServer(pod, labels, connections), path, backlog=1024)

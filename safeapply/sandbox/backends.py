@@ -38,7 +38,6 @@ class Backends:
         Raises:
             SandboxError: the socket could not be opened.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
         said = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
         await self._order({"do": "listen", "path": str(path), "pod": pod, "labels": said})
 

@@ -7,14 +7,12 @@ triggered: every write to the API server wakes it, and it makes what is there lo
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
-from safeapply.errors import SandboxError
 from safeapply.resources.objects import Document, GroupKind, Namespace, ResourceId
 from safeapply.sandbox.backends import Backends
 from safeapply.sandbox.bootstrap import role_of_pod
@@ -98,7 +96,7 @@ class Kubelet:
         self._stirred = asyncio.Event()
         self._progress = asyncio.Condition()
         self._jobs: set[asyncio.Task[None]] = set()
-        self._fault: SandboxError | None = None
+        self._fault: BaseException | None = None
         self._outside: frozenset[tuple[str, int]] = frozenset()
         self._outside_turn = asyncio.Lock()
 
@@ -177,20 +175,16 @@ class Kubelet:
 
     async def _bring_up(self, uid: str, running: _Pod, resource_id: ResourceId) -> None:
         """Open what has to be open, then say that the pod is ready."""
-        try:
-            async with running.turn:
-                pod = self._objects.get(resource_id)
-                if pod is None or uid not in self._pods:
-                    return
-                await self._open_ports(running, pod)
-                if role_of_pod(pod) is not None and running.envoy is None:
-                    proxy = f"{resource_id.name}.{resource_id.namespace}"
-                    running.envoy = await self._envoys.start(pod, self._xds_socket_of(proxy))
-                if not is_ready(pod) and self._objects.get(resource_id) is not None:
-                    self._objects.set_status(resource_id, status_of_pod(running.ip, ready=True))
-        except SandboxError as error:
-            self._fault = error
-            self._stirred.set()
+        async with running.turn:
+            pod = self._objects.get(resource_id)
+            if pod is None or uid not in self._pods:
+                return
+            await self._open_ports(running, pod)
+            if role_of_pod(pod) is not None and running.envoy is None:
+                proxy = f"{resource_id.name}.{resource_id.namespace}"
+                running.envoy = await self._envoys.start(pod, self._xds_socket_of(proxy))
+            if not is_ready(pod) and self._objects.get(resource_id) is not None:
+                self._objects.set_status(resource_id, status_of_pod(running.ip, ready=True))
 
     async def _open_ports(self, running: _Pod, pod: Document) -> None:
         wanted = self._ports(pod)
@@ -233,8 +227,9 @@ class Kubelet:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._jobs.discard(task)
-        with contextlib.suppress(asyncio.CancelledError):
-            task.result()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fault = self._fault or error
+            self._stirred.set()
 
 
 def _id_of(document: Document) -> ResourceId:

@@ -11,17 +11,21 @@ import json
 import os
 import re
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
 from safeapply.errors import SandboxError, UsageError
 
-__all__ = ["State", "directory_of", "is_running", "lock", "read_state", "write_state"]
+__all__ = ["STATE_FILE", "State", "directory_of", "is_running", "lock", "read_state", "write_state"]
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
 LOCK_FILE = "lock"
 STATE_FILE = "state.json"
+LOOK_SECONDS = 1.0
+"""Who looks whether a sandbox runs holds its lock for a moment; it is not taken for a sandbox."""
+RETRY_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +71,27 @@ def lock(directory: Path) -> IO[str]:
         file = (directory / LOCK_FILE).open("w")
     except OSError as error:
         raise SandboxError(f"{directory}: {error.strerror}") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise SandboxError(
-            f"the sandbox {directory.name} is running already; stop it with: safeapply sandbox down"
-        ) from error
-    return file
+    deadline = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                file.close()
+                raise SandboxError(
+                    f"the sandbox {directory.name} is running already; stop it with: safeapply sandbox down"
+                ) from error
+            time.sleep(RETRY_SECONDS)
+        else:
+            (directory / STATE_FILE).unlink(missing_ok=True)
+            return file
 
 
 def is_running(directory: Path) -> bool:
     """Tell whether a process holds the directory."""
     try:
         with (directory / LOCK_FILE).open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except FileNotFoundError:

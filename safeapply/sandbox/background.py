@@ -1,0 +1,98 @@
+"""Starting and stopping sandboxes that run in the background."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safeapply.errors import SandboxError
+from safeapply.sandbox.states import State, directory_of, is_running, read_state
+
+__all__ = ["down", "down_command", "up"]
+
+UP_SECONDS = 90.0
+DOWN_SECONDS = 15.0
+LOOK_SECONDS = 0.05
+LOG_FILE = "log"
+
+
+def up(name: str, *, live: Sequence[Path], options: Mapping[str, Any]) -> State:
+    """Start a sandbox in a session of its own and return when it serves.
+
+    Raises:
+        SandboxError: one of this name runs already, or it could not be started; with what it said.
+    """
+    directory = directory_of(name)
+    if is_running(directory):
+        raise SandboxError(f"the sandbox {name} is running already; stop it with: {down_command(name)}")
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    order = {"name": name, "live": [str(path.resolve()) for path in live], **options}
+    with (directory / LOG_FILE).open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "safeapply.sandbox.daemon", json.dumps(order)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+        )
+    try:
+        return _serving(process, directory)
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def down(name: str) -> bool:
+    """Stop a sandbox, and return when nothing is left of it; False where none of this name runs.
+
+    Raises:
+        SandboxError: it does not end.
+    """
+    directory = directory_of(name)
+    state = read_state(directory)
+    if state is None:
+        if is_running(directory):
+            raise SandboxError(f"the sandbox {name} is still starting; try again in a moment")
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(state.pid, signal.SIGTERM)
+    deadline = time.monotonic() + DOWN_SECONDS
+    while is_running(directory):
+        if time.monotonic() > deadline:
+            raise SandboxError(f"the sandbox {name} (process {state.pid}) does not end; see {directory / LOG_FILE}")
+        time.sleep(LOOK_SECONDS)
+    return True
+
+
+def down_command(name: str) -> str:
+    """Return the command line that stops a sandbox."""
+    return "safeapply sandbox down" + ("" if name == "default" else f" --name {name}")
+
+
+def _serving(process: subprocess.Popen[bytes], directory: Path) -> State:
+    """Wait for the sandbox to say that it serves, or to end."""
+    deadline = time.monotonic() + UP_SECONDS
+    while time.monotonic() < deadline:
+        ended = process.poll() is not None
+        state = read_state(directory)
+        if state is not None and state.pid == process.pid:
+            return state
+        if ended:
+            raise SandboxError(_last_words(directory / LOG_FILE))
+        time.sleep(LOOK_SECONDS)
+    raise SandboxError(f"the sandbox does not serve after {UP_SECONDS:.0f} s; see {directory / LOG_FILE}")
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return lines[-1].removeprefix("error: ") if lines else f"the sandbox ended without a word; see {log}"

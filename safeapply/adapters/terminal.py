@@ -1,0 +1,179 @@
+"""Shows a rollout on a terminal while it runs: which step, how many proxies have followed, and who has not.
+
+Only for eyes: without a terminal, ``adapters.log`` tells the same as lines. Rich draws; ``NO_COLOR`` and
+``TERM=dumb`` are honoured by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from types import TracebackType
+from typing import Final, Self, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from safeapply.adapters.log import LogProgress
+from safeapply.ports import Clock
+from safeapply.rollout.durations import duration
+from safeapply.rollout.events import Event, Settled, Stopped
+from safeapply.rollout.progress import Progress, State, StepProgress, by_reason
+
+__all__ = ["LiveProgress", "dresser", "listener_on"]
+
+REASONS: Final = 3
+"""How many reasons for waiting are shown at once."""
+FRAMES_PER_SECOND: Final = 8
+BAR: Final = 20
+
+_MARKS: Final = {
+    State.PENDING: ("·", "dim"),
+    State.WAITING: ("…", "cyan"),
+    State.SOAKING: ("…", "cyan"),
+    State.WRITING: ("…", "cyan"),
+    State.DONE: ("✓", "green"),
+    State.STOPPED: ("✗", "red"),
+}
+_ANSI: Final = {
+    "heading": "1",
+    "wait": "36",
+    "add": "32",
+    "change": "33",
+    "delete": "31",
+    "why": "2",
+    "warning": "33",
+    "refusal": "1;31",
+}
+
+
+def listener_on(
+    stream: TextIO, environment: Mapping[str, str], *, clock: Clock, verbose: bool = False
+) -> LogProgress | LiveProgress:
+    """Return what suits the stream: a live view on a terminal, lines everywhere else and for the curious."""
+    if stream.isatty() and environment.get("TERM") != "dumb" and not verbose:
+        return LiveProgress(stream, clock=clock)
+    return LogProgress(stream, clock=clock, verbose=verbose, colours=_wants_colour(stream, environment))
+
+
+def dresser(stream: TextIO, environment: Mapping[str, str]) -> Callable[[Enum, str], str]:
+    """Return what colours the lines of a printed plan by their roles, or leaves them alone."""
+    return _dressed if _wants_colour(stream, environment) else lambda _, text: text
+
+
+def _dressed(role: Enum, text: str) -> str:
+    code = _ANSI.get(str(role.value))
+    return f"\x1b[{code}m{text}\x1b[0m" if code and text else text
+
+
+def _wants_colour(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """Ask https://no-color.org and the terminal."""
+    return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+
+
+class LiveProgress:
+    """A listener of rollout events that keeps one picture up to date; ``async with`` it.
+
+    Args:
+        stream: a terminal, usually standard error.
+        clock: the clock of the rollout.
+        console: where to draw instead, for tests.
+    """
+
+    def __init__(self, stream: TextIO, *, clock: Clock, console: Console | None = None) -> None:
+        self._clock = clock
+        self._progress = Progress()
+        # Results on standard output come after the picture, so nothing needs to be redirected through it.
+        self._live = Live(
+            console=console or Console(file=stream),
+            get_renderable=self.picture,
+            refresh_per_second=FRAMES_PER_SECOND,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __call__(self, event: Event) -> None:
+        """Take the next event; the picture follows by itself."""
+        self._progress = self._progress.after(event)
+
+    async def __aenter__(self) -> Self:
+        """Begin to draw."""
+        self._live.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the last picture standing."""
+        self._live.stop()
+
+    def picture(self) -> RenderableType:
+        """Draw the rollout as it is now; called from rich's own thread, so it reads one frozen value."""
+        progress = self._progress
+        now = self._clock.now() if progress.ended is None else progress.now
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, min_width=BAR)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        parts: list[RenderableType] = [table]
+        for step in progress.steps:
+            table.add_row(*_row(step, len(progress.plan.steps), now))
+        parts += [_stragglers(step) for step in progress.steps if step.stragglers]
+        if progress.ended is not None:
+            parts.append(_ending(progress.ended))
+        return Group(*parts)
+
+
+def _row(step: StepProgress, steps: int, now: float) -> tuple[RenderableType, ...]:
+    mark, style = _MARKS[step.state]
+    name = f"{step.number}/{steps} {step.phase.value}" if step.phase else "settle"
+    quiet = "dim" if step.state is State.PENDING else ""
+    return Text(mark, style), Text(name, quiet), _bar(step), Text(_told(step, now), quiet)
+
+
+def _bar(step: StepProgress) -> RenderableType:
+    if not step.proxies:
+        return Text("")
+    return ProgressBar(total=step.proxies, completed=step.converged, width=BAR)
+
+
+def _told(step: StepProgress, now: float) -> str:
+    writes = f"{len(step.wrote)} of {step.writes} written" if step.writes else ""
+    waited = f"{step.converged} of {step.proxies} proxies"
+    match step.state:
+        case State.PENDING:
+            return f"{step.writes} to write" if step.writes else ""
+        case State.WAITING:
+            return f"{waited}, {duration(now - step.since)}" if step.proxies else "looking at the proxies"
+        case State.SOAKING:
+            left = max(0.0, step.soaked - (now - step.soak_since))
+            return f"{waited} in {duration(step.waited)}; {duration(left)} left for requests under way"
+        case State.WRITING | State.DONE | State.STOPPED:
+            barrier = f"{waited} in {duration(step.waited)}" if step.proxies else ""
+            return ", ".join(part for part in (barrier, writes) if part)
+
+
+def _stragglers(step: StepProgress) -> RenderableType:
+    """Draw two lines for each of the commonest reasons: what is the matter, and with whom."""
+    reasons = by_reason(step.stragglers)
+    lines = Text(no_wrap=True, overflow="ellipsis")
+    for why, proxies in reasons[:REASONS]:
+        lines.append(f"    {why}\n", "yellow")
+        lines.append(f"      {len(proxies)}: {', '.join(proxies)}\n", "dim")
+    rest = sum(len(proxies) for _, proxies in reasons[REASONS:])
+    if rest:
+        lines.append(f"    other reasons: {rest}\n", "yellow")
+    lines.rstrip()
+    return lines
+
+
+def _ending(ended: Settled | Stopped) -> RenderableType:
+    match ended:
+        case Settled(seconds=seconds):
+            return Text(f"settled after {duration(seconds)}", "bold green")
+        case Stopped(why=why):
+            return Text(f"stopped: {why.splitlines()[0]}", "bold red")

@@ -28,7 +28,9 @@ def main() -> None:
 
 
 def _app() -> typer.Typer:
+    from safeapply.cli.apply import apply, delete
     from safeapply.cli.plan import plan
+    from safeapply.cli.sandbox import app as sandbox
 
     app = typer.Typer(
         name="safeapply",
@@ -37,7 +39,10 @@ def _app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.command()(apply)
     app.command()(plan)
+    app.command()(delete)
+    app.add_typer(sandbox, name="sandbox")
     app.command()(version)
     return app
 

@@ -9,10 +9,13 @@ import typer
 
 __all__ = [
     "Context",
+    "DryRun",
     "Filenames",
+    "ForceConflicts",
     "IstioNamespace",
     "Kubeconfig",
     "Live",
+    "MaxConnections",
     "NamespaceName",
     "Output",
     "OutputFormat",
@@ -20,6 +23,9 @@ __all__ = [
     "Recursive",
     "Selector",
     "Soak",
+    "Timeout",
+    "Verbose",
+    "Yes",
 ]
 
 
@@ -28,6 +34,13 @@ class OutputFormat(Enum):
 
     TEXT = "text"
     JSON = "json"
+
+
+class DryRun(Enum):
+    """Whether anything is written."""
+
+    NONE = "none"
+    SERVER = "server"
 
 
 Filenames: TypeAlias = Annotated[
@@ -55,6 +68,19 @@ Soak: TypeAlias = Annotated[
         help="Wait this long between the last reference to a subset and its removal, for requests that are parked "
         "in a filter (ext_authz, fault, wasm).",
     ),
+]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")]
+Timeout: TypeAlias = Annotated[
+    str, typer.Option("--barrier-timeout", "--timeout", help="How long one barrier may stay closed.")
+]
+MaxConnections: TypeAlias = Annotated[
+    int, typer.Option("--max-connections", min=1, help="How many Envoys may be asked at once.")
+]
+ForceConflicts: TypeAlias = Annotated[
+    bool, typer.Option("--force-conflicts", help="Take fields over that another field manager owns.")
+]
+Verbose: TypeAlias = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Tell every change of a count, line by line.")
 ]
 Live: TypeAlias = Annotated[
     str | None, typer.Option("--live", help="Plan against this directory instead of a cluster.", metavar="DIR")

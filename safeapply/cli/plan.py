@@ -54,19 +54,22 @@ def plan(  # noqa: PLR0913  one parameter for each option
     from safeapply.cli.planning import Wanted, plan_offline
     from safeapply.resources.objects import Namespace
 
-    manifests = manifests_of(filename, recursive=recursive, namespace=namespace)
-    wanted = Wanted(
-        manifests=manifests,
-        doomed=doomed_by_prune(manifests, prune=prune, selector=selector),
-        root_namespace=Namespace(istio_namespace),
-        soak_seconds=seconds_of(soak, option="--soak"),
-    )
+    def wants(default: Namespace) -> Wanted:
+        manifests = manifests_of(filename, recursive=recursive, namespace=namespace, default=default)
+        return Wanted(
+            manifests=manifests,
+            doomed=doomed_by_prune(manifests, prune=prune, selector=selector),
+            root_namespace=Namespace(istio_namespace),
+            soak_seconds=seconds_of(soak, option="--soak"),
+        )
+
     if live is not None:
-        made = plan_offline(wanted, live, recursive=recursive, namespace=namespace)
+        default = Namespace(namespace or "default")
+        made = plan_offline(wants(default), live, recursive=recursive, default=default)
     else:
         from safeapply.cli.session import planned_online
 
-        made = planned_online(wanted, kubeconfig=kubeconfig, context=context)
+        made = planned_online(wants, kubeconfig=kubeconfig, context=context)
     show(made, output)
     if made.plan.refusals:
         raise typer.Exit(REFUSED)

@@ -11,7 +11,7 @@ from safeapply.plans.changes import changes_between
 from safeapply.plans.plan import Plan
 from safeapply.plans.planner import PlanOptions, plan
 from safeapply.ports import Cluster
-from safeapply.resources.objects import Namespace, Resource, ResourceId
+from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
 from safeapply.rollout.survey import survey
 
 __all__ = ["Planned", "Wanted", "plan_against", "plan_offline"]
@@ -26,6 +26,8 @@ class Wanted:
     """Tells which live objects shall go."""
     root_namespace: Namespace
     soak_seconds: float
+    kinds: frozenset[GroupKind] = frozenset()
+    """Kinds to look at beside those of the manifests and those that route."""
 
     def options(self, *, offline: bool) -> PlanOptions:
         """Return the planner's part of it."""
@@ -40,13 +42,12 @@ class Planned:
     live: Mapping[ResourceId, Resource]
 
 
-def plan_offline(wanted: Wanted, directory: str, *, recursive: bool, namespace: str | None) -> Planned:
+def plan_offline(wanted: Wanted, directory: str, *, recursive: bool, default: Namespace) -> Planned:
     """Plan against the manifests of a directory as if they were live.
 
     Raises:
         ManifestsError: the directory's faults.
     """
-    default = Namespace(namespace) if namespace else Namespace("default")
     found = manifests_of([directory], recursive=recursive, namespace=None, default=default)
     live = {one.id: one for one in found}
     deleted = [one.id for one in found if wanted.doomed(one)]
@@ -60,7 +61,7 @@ async def plan_against(wanted: Wanted, cluster: Cluster) -> Planned:
     Raises:
         ClusterError: the server cannot be reached, or refuses a manifest.
     """
-    seen = await survey(cluster, wanted.manifests, doomed=wanted.doomed)
+    seen = await survey(cluster, wanted.manifests, doomed=wanted.doomed, kinds=wanted.kinds)
     made = plan(
         seen.live,
         seen.changes,

@@ -37,7 +37,11 @@ def _kept(_: Resource) -> bool:
 
 
 async def survey(
-    cluster: Cluster, manifests: Sequence[Resource], *, doomed: Callable[[Resource], bool] = _kept
+    cluster: Cluster,
+    manifests: Sequence[Resource],
+    *,
+    doomed: Callable[[Resource], bool] = _kept,
+    kinds: Iterable[GroupKind] = (),
 ) -> Survey:
     """Read the mesh, and let the server dry-run every manifest.
 
@@ -45,13 +49,15 @@ async def survey(
         cluster: where to look.
         manifests: what shall be.
         doomed: tells which live objects shall go.
+        kinds: more kinds to look at.
 
     Raises:
         RejectedError: the server would refuse a manifest; nothing has been written.
         ClusterUnreachableError: there is no server.
     """
-    kinds = dict.fromkeys((*ROUTING_KINDS, *WORKLOAD_KINDS, POD, *(one.id.group_kind for one in manifests)))
-    live = {one.id: one for one in await cluster.list(tuple(kinds))}
+    own = (one.id.group_kind for one in manifests)
+    wanted = tuple(dict.fromkeys((*ROUTING_KINDS, *WORKLOAD_KINDS, POD, *own, *kinds)))
+    live = {one.id: one for one in await cluster.list(wanted)}
     desired = await _dry_runs(cluster, manifests, live)
     deleted = [one for one, resource in live.items() if doomed(resource)]
     changes, unchanged = changes_between(live, manifests, desired, deleted)

@@ -1,0 +1,133 @@
+"""``safeapply apply`` and ``safeapply delete``: what kubectl does under these names, without a lost request."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from safeapply.cli.options import (
+    Context,
+    DryRun,
+    Filenames,
+    ForceConflicts,
+    IstioNamespace,
+    Kubeconfig,
+    MaxConnections,
+    NamespaceName,
+    Output,
+    OutputFormat,
+    Prune,
+    Recursive,
+    Selector,
+    Soak,
+    Timeout,
+    Verbose,
+    Yes,
+)
+
+__all__ = ["apply", "delete"]
+
+
+def apply(  # noqa: PLR0913  one parameter for each option
+    *,
+    filename: Filenames = None,
+    recursive: Recursive = False,
+    namespace: NamespaceName = None,
+    yes: Yes = False,
+    output: Output = OutputFormat.TEXT,
+    dry_run: Annotated[
+        DryRun, typer.Option("--dry-run", help="server: plan and let the server check.")
+    ] = DryRun.NONE,
+    prune: Prune = False,
+    selector: Selector = None,
+    soak: Soak = "1s",
+    barrier_timeout: Timeout = "5m",
+    max_connections: MaxConnections = 64,
+    force_conflicts: ForceConflicts = False,
+    istio_namespace: IstioNamespace = "istio-system",
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    verbose: Verbose = False,
+    server_side: Annotated[  # noqa: ARG001  accepted, because it is always so
+        bool, typer.Option("--server-side", help="Accepted for kubectl's users: every write is server-side.")
+    ] = True,
+) -> None:
+    """Write manifests in an order that loses no request, waiting for the Envoys in between."""
+    from safeapply.cli.durations import seconds_of
+    from safeapply.cli.inputs import doomed_by_prune, manifests_of
+    from safeapply.cli.planning import Wanted
+    from safeapply.cli.session import Manner, roll_out
+    from safeapply.resources.objects import Namespace
+
+    def wants(default: Namespace) -> Wanted:
+        manifests = manifests_of(filename, recursive=recursive, namespace=namespace, default=default)
+        return Wanted(
+            manifests=manifests,
+            doomed=doomed_by_prune(manifests, prune=prune, selector=selector),
+            root_namespace=Namespace(istio_namespace),
+            soak_seconds=seconds_of(soak, option="--soak"),
+        )
+
+    manner = Manner(
+        kubeconfig=kubeconfig,
+        context=context,
+        root_namespace=Namespace(istio_namespace),
+        output=output,
+        yes=yes,
+        dry_run=dry_run is DryRun.SERVER,
+        force_conflicts=force_conflicts,
+        barrier_timeout=seconds_of(barrier_timeout, option="--barrier-timeout"),
+        max_connections=max_connections,
+        verbose=verbose,
+    )
+    raise typer.Exit(roll_out(wants, manner))
+
+
+def delete(  # noqa: PLR0913  one parameter for each option
+    *,
+    filename: Filenames = None,
+    recursive: Recursive = False,
+    namespace: NamespaceName = None,
+    yes: Yes = False,
+    output: Output = OutputFormat.TEXT,
+    dry_run: Annotated[DryRun, typer.Option("--dry-run", help="server: plan and write nothing.")] = DryRun.NONE,
+    soak: Soak = "1s",
+    barrier_timeout: Timeout = "5m",
+    max_connections: MaxConnections = 64,
+    istio_namespace: IstioNamespace = "istio-system",
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    verbose: Verbose = False,
+) -> None:
+    """Delete the objects of manifests: routes first, and what they name when no proxy names it any more."""
+    from safeapply.cli.durations import seconds_of
+    from safeapply.cli.inputs import manifests_of
+    from safeapply.cli.planning import Wanted
+    from safeapply.cli.session import Manner, roll_out
+    from safeapply.resources.objects import Namespace
+
+    def wants(default: Namespace) -> Wanted:
+        manifests = manifests_of(filename, recursive=recursive, namespace=namespace, default=default)
+        doomed = {one.id for one in manifests}
+        return Wanted(
+            manifests=(),
+            doomed=lambda one: one.id in doomed,
+            kinds=frozenset(one.group_kind for one in doomed),
+            root_namespace=Namespace(istio_namespace),
+            soak_seconds=seconds_of(soak, option="--soak"),
+        )
+
+    manner = Manner(
+        kubeconfig=kubeconfig,
+        context=context,
+        root_namespace=Namespace(istio_namespace),
+        output=output,
+        yes=yes,
+        dry_run=dry_run is DryRun.SERVER,
+        force_conflicts=False,
+        barrier_timeout=seconds_of(barrier_timeout, option="--barrier-timeout"),
+        max_connections=max_connections,
+        verbose=verbose,
+    )
+    raise typer.Exit(roll_out(wants, manner))

@@ -1,0 +1,172 @@
+"""A rollout from end to end: connect, plan, ask, carry out, tell. Ports meet adapters here."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import TypeVar
+
+import typer
+
+from safeapply.adapters.clock import SystemClock
+from safeapply.adapters.connection import Connection, connected
+from safeapply.adapters.envoy import PortForward
+from safeapply.adapters.kube import KubeCluster
+from safeapply.adapters.terminal import dresser, listener_on
+from safeapply.cli.options import OutputFormat
+from safeapply.cli.planning import Planned, Wanted, plan_against
+from safeapply.errors import UsageError
+from safeapply.report.outcome import outcome_json, result_lines
+from safeapply.report.plan_json import plan_json
+from safeapply.report.plan_text import plan_text
+from safeapply.report.results import DRY_RUN_SERVER, result_line
+from safeapply.resources.objects import Namespace
+from safeapply.rollout.events import Event
+from safeapply.rollout.executor import RolloutOptions, carry_out
+from safeapply.rollout.lock import Lock
+
+__all__ = ["REFUSED", "Manner", "planned_online", "roll_out"]
+
+REFUSED = 4
+
+T = TypeVar("T")
+Wants = Callable[[Namespace], Wanted]
+"""What is wanted, once the default namespace is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a rollout is to be carried out."""
+
+    kubeconfig: str | None
+    context: str | None
+    root_namespace: Namespace
+    output: OutputFormat
+    yes: bool
+    dry_run: bool
+    force_conflicts: bool
+    barrier_timeout: float
+    max_connections: int
+    verbose: bool
+
+
+def planned_online(wants: Wants, *, kubeconfig: str | None, context: str | None) -> Planned:
+    """Plan against a cluster and write nothing."""
+
+    async def look() -> Planned:
+        async with connected(kubeconfig=kubeconfig, context=context) as connection:
+            return await plan_against(wants(Namespace(connection.namespace)), KubeCluster(connection))
+
+    return _run(look())
+
+
+def roll_out(wants: Wants, manner: Manner) -> int:
+    """Plan, ask, carry out, and return the exit code.
+
+    Raises:
+        SafeApplyError: with the exit code that belongs to it.
+    """
+
+    async def work() -> int:
+        async with connected(kubeconfig=manner.kubeconfig, context=manner.context) as connection:
+            cluster = KubeCluster(connection, manner.force_conflicts)
+            made = await plan_against(wants(Namespace(connection.namespace)), cluster)
+            if made.plan.refusals:
+                return _refuse(made, manner)
+            if not made.plan.steps or manner.dry_run:
+                _tell([], made, manner)
+                return 0
+            await _consent(made, manner)
+            return await _carry_out(made, connection, cluster, manner)
+
+    return _run(work())
+
+
+async def _carry_out(made: Planned, connection: Connection, cluster: KubeCluster, manner: Manner) -> int:
+    clock, events = SystemClock(), list[Event]()
+    proxies = PortForward(connection, max_connections=manner.max_connections)
+    options = RolloutOptions(
+        barrier_timeout=manner.barrier_timeout, lock=Lock(manner.root_namespace, holder=_holder())
+    )
+    try:
+        async with listener_on(sys.stderr, os.environ, clock=clock, verbose=manner.verbose) as listener:
+
+            def emit(event: Event) -> None:
+                events.append(event)
+                listener(event)
+
+            await carry_out(made.plan, cluster=cluster, proxies=proxies, clock=clock, emit=emit, options=options)
+    finally:
+        await proxies.close()
+        _tell(events, made, manner)
+    return 0
+
+
+def _tell(events: list[Event], made: Planned, manner: Manner) -> None:
+    """Print the result to standard output: of a dry-run what would be, else what was written."""
+    if manner.dry_run:
+        writes = [operation.resource.id for step in made.plan.steps for operation in step.operations]
+        lines = [result_line(one, "configured", dry_run=DRY_RUN_SERVER) for one in dict.fromkeys(writes)]
+        lines += [result_line(one, "unchanged", dry_run=DRY_RUN_SERVER) for one in made.plan.unchanged]
+        text = plan_json(made.plan) if manner.output is OutputFormat.JSON else "\n".join(lines)
+    elif manner.output is OutputFormat.JSON:
+        text = outcome_json(events)
+    else:
+        text = "\n".join(result_lines(made.plan, events))
+    if text.strip():
+        typer.echo(text.rstrip("\n"))
+
+
+def _refuse(made: Planned, manner: Manner) -> int:
+    """Show the request that would fail; nothing has been written."""
+    if manner.output is OutputFormat.JSON:
+        typer.echo(plan_json(made.plan).rstrip("\n"))
+    else:
+        _show(made)
+    return REFUSED
+
+
+async def _consent(made: Planned, manner: Manner) -> None:
+    """Show the plan and ask, unless ``--yes`` was given.
+
+    Raises:
+        UsageError: nobody can be asked, or the answer was no.
+    """
+    if manner.yes:
+        return
+    _show(made)
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("nothing was written: standard input is no terminal to ask on; give --yes to go ahead")
+    if not await asyncio.to_thread(typer.confirm, "Apply this plan?", err=True):
+        raise UsageError("nothing was written")
+
+
+def _show(made: Planned) -> None:
+    style = dresser(sys.stderr, os.environ)
+    typer.echo(plan_text(made.plan, live=made.live, style=style), err=True)
+
+
+def _holder() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()})"
+
+
+def _run(work: Coroutine[object, object, T]) -> T:
+    """Run to the end; a first Ctrl-C or SIGTERM cancels, so that the lock is given back and the state is told."""
+
+    async def supervised() -> T:
+        task = asyncio.create_task(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+    return asyncio.run(supervised())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safeapply.resources.building import Builder, UnreadableError, events_of
@@ -48,6 +48,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text("ab", min_size=1, max_size=2), JSON, min_size=1, max_size=3))
 def test_what_is_dumped_is_read_back(value: dict[str, object]) -> None:
     """Scalars are quoted, or tagged: PyYAML and Go do not agree on what plain ones mean."""

@@ -7,7 +7,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safeapply.errors import ManifestsError
@@ -428,6 +428,7 @@ class TestBadManifests:
         assert "aliases repeat more than 200000 nodes" in faults_of("\n".join(rows))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | st.text(st.sampled_from("ab:-\n []{}&*!|>'\"%@#,?\t."), max_size=120))
 def test_any_input_is_either_read_or_refused(raw: bytes | str) -> None:
     """Nothing that a file may hold makes reading fail in any other way."""

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safeapply.resources.scalars import Scalar, plain_scalar, tagged_scalar
@@ -77,6 +77,7 @@ def test_numbers_that_json_lacks_are_refused(text: str) -> None:
         plain_scalar(text)
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("0123456789abxoe_.+-:~nyEN"), max_size=12))
 def test_every_plain_scalar_is_json(text: str) -> None:
     """Whatever looks like a number or not, the value survives JSON unchanged."""
@@ -84,12 +85,14 @@ def test_every_plain_scalar_is_json(text: str) -> None:
     assert json.loads(json.dumps(value, allow_nan=False)) == value
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_sixty_four_bit_integers_are_kept_to_the_digit(number: int) -> None:
     """Large ids and resource versions do not pass through a float."""
     assert plain_scalar(str(number)) == number
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_floats_are_kept(number: float) -> None:
     """What Python prints of a float is read back as the same number."""

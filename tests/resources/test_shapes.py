@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safeapply.resources.objects import GroupKind
@@ -38,6 +38,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("kind", ["VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "Sidecar"])
+@settings(deadline=None)
 @given(spec=JSON)
 def test_a_document_has_mismatches_exactly_where_msgspec_refuses_it(kind: str, spec: Any) -> None:
     """The walk that explains may neither miss what msgspec sees nor invent what it does not."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from textwrap import wrap
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Final, TypeAlias, TypedDict
 
 from safeapply.plans.plan import Action, Plan, Refusal, Step
 from safeapply.report.alterations import Alteration, alterations
@@ -41,6 +41,14 @@ class Role(Enum):
     REFUSAL = "refusal"
     PLAIN = "plain"
 
+
+class _Unbroken(TypedDict):
+    break_long_words: bool
+    break_on_hyphens: bool
+
+
+_UNBROKEN: Final[_Unbroken] = {"break_long_words": False, "break_on_hyphens": False}
+"""Names of clusters and objects stay whole, so that they can be copied."""
 
 Style: TypeAlias = Callable[[Role, str], str]
 
@@ -141,7 +149,8 @@ def _writes(altered: Sequence[Alteration]) -> Iterator[_Line]:
 
 def _refusal(number: int, refusal: Refusal) -> Iterator[_Line]:
     yield _Line(Role.PLAIN, "")
-    yield _Line(Role.REFUSAL, f"{number}. {refusal.code}: {', '.join(short(one) for one in refusal.objects)}")
+    title = f"{number}. {refusal.code}: {', '.join(short(one) for one in refusal.objects)}"
+    yield from (_Line(Role.REFUSAL, line) for line in wrap(title, WIDTH, subsequent_indent="   ", **_UNBROKEN))
     yield from _labelled(Role.PLAIN, "request", refusal.request)
     yield from _labelled(Role.PLAIN, "on", refusal.proxy_class)
     yield from _labelled(Role.PLAIN, "remedy", refusal.remedy)
@@ -156,15 +165,8 @@ def _warnings(plan: Plan) -> Iterator[_Line]:
 
 
 def _labelled(role: Role, label: str, text: str, *, hanging: str = "") -> Iterator[_Line]:
-    """Put a text beside its label, wrapped at blanks; names of clusters are never broken."""
+    """Put a text beside its label, wrapped at blanks."""
     first = f"{'':{_MARGIN}}{label:{_LABEL}} "
     rest = " " * len(first) + hanging
-    lines = wrap(
-        text,
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    lines = wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, **_UNBROKEN)
     yield from (_Line(role, line) for line in lines)

@@ -120,6 +120,14 @@ def test_a_refusal_says_what_would_fail_and_what_to_do() -> None:
     """)
 
 
+def test_a_refusal_of_many_objects_is_wrapped() -> None:
+    """At blanks, never inside a name."""
+    objects = tuple(ResourceId("", "Service", Namespace("default"), f"service-number-{n}") for n in range(9))
+    printed = plan_text(Plan(refusals=(Refusal("cycle", objects, "all", "r", "m"),)), live={})
+    assert max(map(len, printed.splitlines())) <= 100
+    assert all(f"default/{one.name}" in printed for one in objects)
+
+
 def test_nothing_to_change_is_one_line() -> None:
     """No steps, no noise."""
     assert plan_text(planned(RENAME_LIVE, RENAME_LIVE), live=RENAME_LIVE) == (

@@ -20,17 +20,22 @@ SLOWEST: Final = 3
 _MILLISECONDS = 3
 
 
-def outcome_json(events: Iterable[Event]) -> str:
+def outcome_json(events: Iterable[Event], plan: Plan | None = None) -> str:
     """Return the report of a rollout as indented JSON, with a newline at the end."""
-    return json.dumps(outcome_document(events), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(outcome_document(events, plan), indent=2, ensure_ascii=False) + "\n"
 
 
-def outcome_document(events: Iterable[Event]) -> dict[str, Any]:
-    """Return the report of a rollout; of one that was cut off, as far as it went."""
-    progress = progress_of(events)
+def outcome_document(events: Iterable[Event], plan: Plan | None = None) -> dict[str, Any]:
+    """Return the report of a rollout; of one that was cut off, as far as it went.
+
+    Args:
+        events: what happened; nothing, where there was nothing to do or another run held the lock.
+        plan: what was to happen; the first event has it too.
+    """
+    progress = progress_of(events, plan)
     return {
         "formatVersion": FORMAT_VERSION,
-        "outcome": _outcome(progress),
+        "outcome": "unchanged" if plan is not None and not plan.steps else _outcome(progress),
         "seconds": _rounded(progress.now - progress.started),
         "secondsSinceFirstWrite": _rounded(_since_first_write(progress)),
         "soakSeconds": _rounded(sum(step.soaked for step in progress.steps)),

@@ -111,9 +111,9 @@ class Progress:
         return (*self.steps, StepProgress(number, None, 0))
 
 
-def progress_of(events: Iterable[Event]) -> Progress:
-    """Return what a whole run of events comes to."""
-    progress = Progress()
+def progress_of(events: Iterable[Event], plan: Plan | None = None) -> Progress:
+    """Return what a whole run of events comes to; of the plan alone, where none has happened."""
+    progress = Progress() if plan is None else Progress(plan, steps=_pending(plan))
     for event in events:
         progress = progress.after(event)
     return progress

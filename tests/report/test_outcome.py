@@ -129,6 +129,14 @@ def test_a_rollout_that_was_cut_off_is_told_as_far_as_it_went() -> None:
     assert outcome_document(())["steps"] == []
 
 
+def test_a_plan_without_steps_leaves_all_unchanged() -> None:
+    """Nothing happened because nothing had to; a run that never began is another thing."""
+    told = outcome_document((), Plan(unchanged=(RULE,)))
+    assert (told["outcome"], told["unchanged"]) == ("unchanged", [str(RULE)])
+    told = outcome_document((), PLAN)
+    assert (told["outcome"], [one["state"] for one in told["steps"]]) == ("unfinished", ["pending"] * 3)
+
+
 def test_every_object_has_one_line_for_its_user() -> None:
     """The bridge is no second object, and what needed no write is there too."""
     assert result_lines(PLAN, STORY) == (

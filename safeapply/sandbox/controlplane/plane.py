@@ -132,6 +132,10 @@ class ControlPlane:
         """Everything that an Envoy refused, with its own words."""
         return tuple(self._nacks)
 
+    def writes(self) -> tuple[Write, ...]:
+        """Return every write that makes a difference to istiod, in order."""
+        return tuple(self._writes.values())
+
     def deliveries(self) -> tuple[Delivery, ...]:
         """Return every push to every proxy, in order; what a proxy gets when it connects is none."""
         return tuple(self._deliveries)

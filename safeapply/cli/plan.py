@@ -82,5 +82,9 @@ def show(made: Planned, output: OutputFormat) -> None:
     from safeapply.report.plan_json import plan_json
     from safeapply.report.plan_text import plan_text
 
-    text = plan_json(made.plan) if output is OutputFormat.JSON else plan_text(made.plan, live=made.live)
+    text = (
+        plan_json(made.plan)
+        if output is OutputFormat.JSON
+        else plan_text(made.plan, live=made.live, desired=made.desired)
+    )
     typer.echo(text.rstrip("\n"))

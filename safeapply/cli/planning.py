@@ -36,10 +36,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan, and the live objects that it was made for."""
+    """A plan, and what it was made for."""
 
     plan: Plan
     live: Mapping[ResourceId, Resource]
+    desired: Mapping[ResourceId, Resource]
+    """What the API server would make of each manifest; empty offline."""
 
 
 def plan_offline(wanted: Wanted, directory: str, *, recursive: bool, default: Namespace) -> Planned:
@@ -52,7 +54,7 @@ def plan_offline(wanted: Wanted, directory: str, *, recursive: bool, default: Na
     live = {one.id: one for one in found}
     deleted = [one.id for one in found if wanted.doomed(one)]
     changes, unchanged = changes_between(live, wanted.manifests, {}, deleted)
-    return Planned(plan(live, changes, unchanged=unchanged, options=wanted.options(offline=True)), live)
+    return Planned(plan(live, changes, unchanged=unchanged, options=wanted.options(offline=True)), live, {})
 
 
 async def plan_against(wanted: Wanted, cluster: Cluster) -> Planned:
@@ -69,4 +71,4 @@ async def plan_against(wanted: Wanted, cluster: Cluster) -> Planned:
         proxies=seen.proxies,
         options=wanted.options(offline=False),
     )
-    return Planned(made, seen.live)
+    return Planned(made, seen.live, {one.id: one.desired for one in seen.changes if one.desired})

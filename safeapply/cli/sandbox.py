@@ -112,7 +112,7 @@ def run(  # noqa: PLR0913  one parameter for each option
     seed: Seed = 1,
     lag: Lag = DEFAULT_LAG,
     delay: Delay = DEFAULT_DELAY,
-    rps: Annotated[float, typer.Option("--rps", min=1, help="Requests per second, in all.")] = 500,
+    rps: Annotated[float, typer.Option("--rps", min=1, help="Requests per second, in all.")] = 1000,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write the report there too.")
     ] = None,

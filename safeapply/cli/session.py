@@ -116,7 +116,7 @@ def _tell(events: list[Event], made: Planned, manner: Manner) -> None:
         lines += [result_line(one, "unchanged", dry_run=DRY_RUN_SERVER) for one in made.plan.unchanged]
         text = plan_json(made.plan) if manner.output is OutputFormat.JSON else "\n".join(lines)
     elif manner.output is OutputFormat.JSON:
-        text = outcome_json(events)
+        text = outcome_json(events, made.plan)
     else:
         text = "\n".join(result_lines(made.plan, events))
     if text.strip():
@@ -149,7 +149,7 @@ async def _consent(made: Planned, manner: Manner) -> None:
 
 def _show(made: Planned) -> None:
     style = dresser(sys.stderr, os.environ)
-    typer.echo(plan_text(made.plan, live=made.live, style=style), err=True)
+    typer.echo(plan_text(made.plan, live=made.live, desired=made.desired, style=style), err=True)
 
 
 def _holder() -> str:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from safeapply.istio.declarations import declare
 from safeapply.istio.kinds import NEWEST, Declaration
-from safeapply.istio.proxies import ProxyClass
+from safeapply.istio.proxies import ProxyClass, Role
 from safeapply.istio.reach import routes_in_reach
+from safeapply.istio.registry import service_options
 from safeapply.istio.routes import Reference
 from safeapply.istio.snapshot import MeshSettings, snapshot_of
 from safeapply.istio.view import Views
@@ -81,9 +82,25 @@ def _race(
         dangling = [reference for reference in views.of(one, routes).dangling() if reference.hard]
         known = {_request(reference) for reference in start.of(one, routes).dangling()} if dangling else set()
         for reference in dangling:
-            if _request(reference) not in known:
+            if _request(reference) not in known and _served(start, one, reference):
                 return one, reference
     return None
+
+
+def _served(start: Views, one: ProxyClass, reference: Reference) -> bool:
+    """Tell whether a request was answered before the first write; one that was not is not the plan's to keep.
+
+    A host that nobody declared has no route on a sidecar, and one that no route served is a 404 on a gateway.
+    """
+    domain, port = reference.domain, reference.port
+    if domain is None:
+        return True
+    if one.role is not Role.GATEWAY:
+        options = service_options(start.snapshot, one, domain)
+        if any(service is not None and service.port(port) is not None for service in options):
+            return True
+    routes = start.snapshot.index.routes_for(domain)
+    return any((ref.domain, ref.port) == (domain, port) for r in routes for ref in start.references(one, r))
 
 
 def _declared(operation: Operation, ages: Mapping[ResourceId, str], mesh: MeshSettings) -> Declaration | None:

@@ -55,7 +55,7 @@ class Straggler:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A barrier is closed; sent when it begins and whenever the count changes."""
+    """A barrier is closed; sent when it begins, whenever the count changes, and every now and then."""
 
     at: float
     step: int

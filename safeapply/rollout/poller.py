@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 
 from safeapply.errors import BarrierTimeoutError, ClusterError, ProxyError
 from safeapply.istio.kinds import POD
@@ -113,6 +113,8 @@ class _Barrier:
             if clock.now() >= limit:
                 raise BarrierTimeoutError(self._complaint(limit - self.started))
             await self._until_all_or(min(self.poller.pace.listing, limit - clock.now()))
+            if any(not one.converged for one in self.watched.values()):
+                self._tell()
         self._passed()
 
     async def close(self) -> None:
@@ -166,7 +168,8 @@ class _Barrier:
     async def _poll(self, watched: _Watched) -> bool:
         """Ask one proxy until it has converged."""
         pace = self.poller.pace
-        backing_off = wait_exponential_jitter(pace.first, pace.slowest, pace.factor, pace.jitter)
+        growing = wait_exponential(multiplier=pace.first, max=pace.slowest, exp_base=pace.factor)
+        backing_off = growing + wait_random(0, pace.jitter)
 
         def pause(state: RetryCallState) -> float:
             return pace.first if watched.agreeing else backing_off(state)

@@ -1,0 +1,199 @@
+"""Plans carried out: order, preconditions, stops, and the Lease."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from safeapply.errors import BarrierTimeoutError, ClusterChangedError, LockedError, RejectedError
+from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
+from safeapply.resources.objects import Namespace, Resource, ResourceId
+from safeapply.rollout.events import Event, PlanStarted, Settled, Soaking, Stopped, Wrote
+from safeapply.rollout.executor import RolloutOptions, carry_out
+from safeapply.rollout.lock import Lock, held
+from safeapply.xds.expectations import ClusterActive, Expectation
+from safeapply.xds.names import ClusterName
+from tests.rollout.memory import JumpingClock, MemoryCluster, MemoryProxies, Script, Shown, always, then
+
+V2 = ClusterName("outbound|9080|v2|reviews.default.svc.cluster.local")
+HAS, LACKS = Shown(active=frozenset({V2})), Shown()
+ROOT = Namespace("istio-system")
+
+
+def resource(name: str, version: str = "") -> Resource:
+    """Return a DestinationRule; a live one has a resourceVersion."""
+    metadata = {"name": name, "namespace": "default", **({"resourceVersion": version} if version else {})}
+    one = ResourceId("networking.istio.io", "DestinationRule", Namespace("default"), name)
+    return Resource(one, {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": metadata})
+
+
+def step(*names: str, expect: tuple[Expectation, ...] = (), soak: float = 0.0, delete: bool = False) -> Step:
+    """Return a step that writes, or deletes, some rules."""
+    action = Action.DELETE if delete else Action.APPLY
+    return Step(Phase.WIDEN, tuple(Operation(action, resource(name)) for name in names), expect, soak, "because")
+
+
+class World:
+    """A cluster, one Envoy and a clock."""
+
+    def __init__(self, script: Script, *live: Resource) -> None:
+        self.clock = JumpingClock()
+        self.cluster = MemoryCluster(["a"], live)
+        self.proxies = MemoryProxies(self.clock, {"a": script})
+        self.events: list[Event] = []
+
+    async def carry_out(
+        self, *steps: Step, versions: dict[ResourceId, str] | None = None, **options: object
+    ) -> None:
+        """Carry out a plan of these steps."""
+        await carry_out(
+            Plan(steps=steps, versions=versions or {}),
+            cluster=self.cluster,
+            proxies=self.proxies,
+            clock=self.clock,
+            emit=self.events.append,
+            options=RolloutOptions(**options),  # type: ignore[arg-type]
+        )
+
+
+async def test_a_step_is_written_when_its_expectations_hold() -> None:
+    """The second step waits for the proxy, the first does not."""
+    world = World(then(3.0, LACKS, HAS))
+    await world.carry_out(step("one"), step("two", expect=(ClusterActive(V2),)))
+    assert world.cluster.writes == ["apply one", "apply two"]
+    written = [(event.resource.name, event.at) for event in world.events if isinstance(event, Wrote)]
+    assert written[0][1] < 0.5
+    assert 3.0 <= written[1][1] < 3.5
+
+
+async def test_the_soak_comes_after_the_barrier() -> None:
+    """Requests parked in filters get their time after the last reference is gone, not before."""
+    world = World(then(3.0, LACKS, HAS))
+    await world.carry_out(step("one", expect=(ClusterActive(V2),), soak=2.0))
+    soaking = next(event for event in world.events if isinstance(event, Soaking))
+    written = next(event for event in world.events if isinstance(event, Wrote))
+    assert soaking.at >= 3.0
+    assert written.at >= soaking.at + 2.0
+
+
+async def test_the_first_event_holds_the_plan_and_the_last_says_settled() -> None:
+    """A listener can draw the plan before it runs."""
+    world = World(always(HAS))
+    await world.carry_out(step("one"))
+    assert isinstance(world.events[0], PlanStarted)
+    assert isinstance(world.events[-1], Settled)
+
+
+async def test_an_object_that_changed_since_the_plan_stops_the_rollout() -> None:
+    """Nothing is overwritten that the plan did not see."""
+    live = resource("one", "7")
+    world = World(always(HAS), resource("one", "8"))
+    with pytest.raises(ClusterChangedError):
+        await world.carry_out(step("one"), step("two"), versions={live.id: "7"})
+    assert world.cluster.writes == []
+    assert isinstance(world.events[-1], Stopped)
+
+
+async def test_an_object_that_is_written_twice_carries_its_own_new_version() -> None:
+    """The bridge moves the resourceVersion on, and the second write expects just that."""
+    live = resource("one", "7")
+    world = World(always(HAS), live)
+    await world.carry_out(step("one"), step("one"), versions={live.id: "7"})
+    assert world.cluster.writes == ["apply one", "apply one"]
+
+
+async def test_words_are_kubectls() -> None:
+    """Created, configured, deleted."""
+    live, doomed = resource("old", "7"), resource("doomed", "9")
+    world = World(always(HAS), live, doomed)
+    await world.carry_out(step("new", "old"), step("doomed", delete=True), versions={live.id: "7", doomed.id: "9"})
+    words = {event.resource.name: event.word for event in world.events if isinstance(event, Wrote)}
+    assert words == {"new": "created", "old": "configured", "doomed": "deleted"}
+
+
+async def test_a_refused_write_lets_the_others_of_its_step_end_and_stops() -> None:
+    """What has begun comes to its end, so that the told state is the true one."""
+    world = World(always(HAS))
+    world.cluster.refuses = "bad"
+    with pytest.raises(RejectedError):
+        await world.carry_out(step("bad", "good"), step("never"))
+    assert world.cluster.writes == ["apply good"]
+
+
+async def test_a_barrier_that_stays_closed_stops_before_the_write() -> None:
+    """The mesh is left in the state before the step."""
+    world = World(always(LACKS))
+    with pytest.raises(BarrierTimeoutError):
+        await world.carry_out(step("one"), step("two", expect=(ClusterActive(V2),)), barrier_timeout=5.0)
+    assert world.cluster.writes == ["apply one"]
+
+
+async def test_an_interrupted_rollout_says_where_it_stopped() -> None:
+    """Ctrl-C is a cancellation; the Lease is given back."""
+    world = World(always(LACKS))
+    lock = Lock(ROOT, "me")
+    task = asyncio.create_task(world.carry_out(step("one"), step("two", expect=(ClusterActive(V2),)), lock=lock))
+    written = asyncio.Event()
+    world.cluster.at_write = lambda: written.set() if "apply safeapply" in world.cluster.writes else None
+    await written.wait()
+    await asyncio.sleep(0)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert isinstance(world.events[-1], Stopped)
+    assert "holderIdentity" not in world.cluster.objects[lock.id].spec
+
+
+async def test_an_empty_plan_writes_nothing_and_takes_no_lease() -> None:
+    """Nothing to change is nothing at all."""
+    world = World(always(HAS))
+    await world.carry_out(lock=Lock(ROOT, "me"))
+    assert world.cluster.writes == []
+    assert world.events == []
+
+
+async def test_a_second_rollout_is_told_who_holds_the_lease() -> None:
+    """The sentence names the holder."""
+    clock, cluster = JumpingClock(), MemoryCluster()
+    async with held(Lock(ROOT, "alice@laptop (pid 1)"), cluster, clock):
+        with pytest.raises(LockedError, match="alice@laptop"):
+            async with held(Lock(ROOT, "bob"), cluster, clock):
+                pytest.fail("two rollouts at once")
+
+
+async def test_a_lease_is_renewed_for_as_long_as_it_is_needed() -> None:
+    """A rollout of minutes keeps its Lease of seconds."""
+    clock, cluster = JumpingClock(), MemoryCluster()
+    async with held(Lock(ROOT, "alice"), cluster, clock):
+        await clock.sleep(100.0)
+        with pytest.raises(LockedError):
+            async with held(Lock(ROOT, "bob"), cluster, clock):
+                pytest.fail("two rollouts at once")
+
+
+async def test_a_stale_lease_is_taken_over() -> None:
+    """A run that was killed does not block the mesh for longer than its Lease."""
+    clock, cluster = JumpingClock(), MemoryCluster()
+    killed = Lock(ROOT, "killed")
+    async with held(killed, cluster, clock):
+        left_behind = cluster.objects[killed.id]
+    cluster.objects[killed.id] = left_behind
+    await clock.sleep(killed.duration + 1)
+    async with held(Lock(ROOT, "next"), cluster, clock):
+        assert cluster.objects[killed.id].spec["holderIdentity"] == "next"
+
+
+async def test_a_lease_that_was_lost_ends_the_rollout() -> None:
+    """Somebody else holds it now, so not one more write is made."""
+    clock, cluster = JumpingClock(), MemoryCluster()
+    lock = Lock(ROOT, "alice")
+
+    async def robbed() -> None:
+        async with held(lock, cluster, clock):
+            await cluster.apply(cluster.objects[lock.id])
+            await clock.sleep(1000.0)
+
+    with pytest.raises(LockedError, match="taken over"):
+        await robbed()

@@ -84,7 +84,11 @@ class Envoys:
             raise SandboxError(f"no Envoy can be started: {pid}")
         envoy = Envoy(namespace, name, pid, directory, admin_socket(self._run, namespace, name))
         self._running[namespace, name] = envoy
-        await self._live(envoy, log, time.monotonic() + deadline)
+        try:
+            await self._live(envoy, log, time.monotonic() + deadline)
+        except SandboxError:
+            await self.stop(envoy)
+            raise
         return envoy
 
     async def stop(self, envoy: Envoy) -> None:
@@ -98,7 +102,8 @@ class Envoys:
         """Stop all Envoys, side by side."""
         nursery, self._nursery = self._nursery, None
         if nursery is not None:
-            await nursery.ask({"do": "stop", "pids": [envoy.pid for envoy in self._running.values()]})
+            with contextlib.suppress(SandboxError):  # it has ended, and so have they
+                await nursery.ask({"do": "stop", "pids": [envoy.pid for envoy in self._running.values()]})
             await nursery.stop()
         for envoy in self._running.values():
             shutil.rmtree(envoy.directory, ignore_errors=True)

@@ -130,25 +130,26 @@ class AdsServer:
         Raises:
             SandboxError: the socket cannot be opened.
         """
-        self._server = grpc.aio.server(options=OPTIONS)
+        server = grpc.aio.server(options=OPTIONS)
         handler = grpc.stream_stream_rpc_method_handler(
             self._serve,
             request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString,
             response_serializer=discovery_pb2.DeltaDiscoveryResponse.SerializeToString,
         )
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
         try:
-            self._server.add_insecure_port(f"unix:{self._socket}")
-            await self._server.start()
+            server.add_insecure_port(f"unix:{self._socket}")
+            await server.start()
         except RuntimeError as error:
             raise SandboxError(f"the control plane cannot listen on {self._socket}: {error}") from error
+        self._server = server
 
     async def stop(self) -> None:
         """End all streams and close the socket."""
         if self._server is not None:
             await self._server.stop(None)
             self._server = None
-        self._socket.unlink(missing_ok=True)
+            self._socket.unlink(missing_ok=True)
 
     async def _serve(self, requests: AsyncIterator[Message], context: Message) -> AsyncIterator[Message]:
         first = await anext(requests, None)

@@ -57,10 +57,12 @@ async def run_command(
         process_group=0,
         preexec_fn=None if terminal is None else lambda: _take(terminal, os.getpid()),
     )
-    async with _watched(process, janitor):
-        code = await process.wait()
-    if terminal is not None:
-        _take(terminal, os.getpgrp())
+    try:
+        async with _watched(process, janitor):
+            code = await process.wait()
+    finally:
+        if terminal is not None:
+            _take(terminal, os.getpgrp())
     return code if code >= 0 else BY_SIGNAL - code
 
 

@@ -15,6 +15,8 @@ import yaml
 
 from safeapply.errors import SandboxError
 from safeapply.resources.objects import Document
+from safeapply.sandbox.probes import probes_of
+from safeapply.sandbox.synthesis import gateways, missing
 
 __all__ = ["files_of_command", "read_documents"]
 
@@ -64,8 +66,20 @@ def _objects(file: Path) -> Iterator[Document]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SandboxError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
     for document in documents:
-        if document is not None:
-            yield from _flat(document, file)
+        for found in _flat(document, file) if document is not None else ():
+            _try_out(found, file)
+            yield found
+
+
+def _try_out(document: Document, file: Path) -> None:
+    """Use an object alone the way that the mesh will use it, so that a misshapen one is told by its file."""
+    try:
+        missing((document,), ())
+        gateways((document,))
+        probes_of((document,))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        name = f"{document['kind']} {document['metadata']['name']}"
+        raise SandboxError(f"{file}: {name} has a field of a wrong type ({error})") from error
 
 
 def _flat(document: Any, file: Path) -> Iterator[Document]:  # noqa: ANN401 - whatever stood in the file

@@ -11,6 +11,10 @@ from safeapply.sandbox.loading import files_of_command, read_documents
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: %s, creationTimestamp: 2026-01-01T00:00:00Z}\n"
 
+ROUTES = (
+    "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: x}\nspec: {hosts: [a], http: %s}"
+)
+
 
 def test_directories_lists_and_several_documents(tmp_path: Path) -> None:
     """Files are read in order of their path, also below; a List is what is in it; empty documents are nothing."""
@@ -32,6 +36,9 @@ def test_directories_lists_and_several_documents(tmp_path: Path) -> None:
         ("\x00\xff", "not YAML"),
         ("just words", "without apiVersion, kind or metadata.name"),
         ("kind: Pod\nmetadata: {name: x}", "without apiVersion"),
+        (ROUTES % "[{route: 5}]", "VirtualService x has a field of a wrong type"),
+        (ROUTES % "[every, thing]", "VirtualService x has a field of a wrong type"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: 5", "Service x has a field of a wrong type"),
     ],
 )
 def test_what_is_no_object_is_refused_by_file(tmp_path: Path, text: str, sentence: str) -> None:

@@ -29,6 +29,7 @@ def main() -> None:
 
 def _app() -> typer.Typer:
     from safeapply.cli.apply import apply, delete
+    from safeapply.cli.demo import demo
     from safeapply.cli.plan import plan
     from safeapply.cli.sandbox import app as sandbox
 
@@ -42,6 +43,7 @@ def _app() -> typer.Typer:
     app.command()(apply)
     app.command()(plan)
     app.command()(delete)
+    app.command()(demo)
     app.add_typer(sandbox, name="sandbox")
     app.command()(version)
     return app

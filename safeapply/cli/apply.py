@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -49,6 +50,10 @@ def apply(  # noqa: PLR0913  one parameter for each option
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     verbose: Verbose = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Write what was done, and what was waited for, here."),
+    ] = None,
     server_side: Annotated[  # noqa: ARG001  accepted, because it is always so
         bool, typer.Option("--server-side", help="Accepted for kubectl's users: every write is server-side.")
     ] = True,
@@ -80,6 +85,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
         barrier_timeout=seconds_of(barrier_timeout, option="--barrier-timeout"),
         max_connections=max_connections,
         verbose=verbose,
+        report=report,
     )
     raise typer.Exit(roll_out(wants, manner))
 
@@ -99,6 +105,10 @@ def delete(  # noqa: PLR0913  one parameter for each option
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     verbose: Verbose = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Write what was done, and what was waited for, here."),
+    ] = None,
 ) -> None:
     """Delete the objects of manifests: routes first, and what they name when no proxy names it any more."""
     from safeapply.cli.durations import seconds_of
@@ -129,5 +139,6 @@ def delete(  # noqa: PLR0913  one parameter for each option
         barrier_timeout=seconds_of(barrier_timeout, option="--barrier-timeout"),
         max_connections=max_connections,
         verbose=verbose,
+        report=report,
     )
     raise typer.Exit(roll_out(wants, manner))

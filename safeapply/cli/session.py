@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import typer
@@ -54,6 +55,8 @@ class Manner:
     barrier_timeout: float
     max_connections: int
     verbose: bool
+    report: Path | None
+    """Where the JSON report of the rollout goes, beside what is printed."""
 
 
 def planned_online(wants: Wants, *, kubeconfig: str | None, context: str | None) -> Planned:
@@ -110,6 +113,8 @@ async def _carry_out(made: Planned, connection: Connection, cluster: KubeCluster
 
 def _tell(events: list[Event], made: Planned, manner: Manner) -> None:
     """Print the result to standard output: of a dry-run what would be, else what was written."""
+    if manner.report is not None and not manner.dry_run:
+        manner.report.write_text(outcome_json(events, made.plan))
     if manner.dry_run:
         writes = [operation.resource.id for step in made.plan.steps for operation in step.operations]
         lines = [result_line(one, "configured", dry_run=DRY_RUN_SERVER) for one in dict.fromkeys(writes)]

@@ -9,6 +9,7 @@ from itertools import pairwise
 from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, WORKLOAD_KINDS
 from safeapply.istio.proxies import Proxy
 from safeapply.istio.snapshot import MeshSettings
+from safeapply.istio.view import Views
 from safeapply.plans.barriers import preconditions, settled
 from safeapply.plans.cautions import cautions
 from safeapply.plans.changes import Change
@@ -111,13 +112,19 @@ def _plan_of(
             soak_seconds=options.soak_seconds if _removes(expectations) else 0.0,
             why=reason(transition, writes, expectations, following),
         )
-        for writes, expectations, following in zip(levels, needs, _following(needs), strict=True)
+        for writes, expectations, following in zip(levels, needs, _following(transition, needs), strict=True)
     )
     return Plan(steps=steps, settled=settled(transition, *states[-2:]) if steps else ())
 
 
-def _following(needs: list[tuple[Expectation, ...]]) -> Iterable[tuple[Expectation, ...]]:
-    return (*needs[1:], ()) if needs else ()
+def _following(transition: Transition, needs: list[tuple[Expectation, ...]]) -> Iterable[tuple[Expectation, ...]]:
+    """Yield for each step what the next one waits for, as far as some write has to bring it about."""
+    live = Views(transition.all_at(Stage.LIVE))
+    named = {ref.cluster for one in transition.classes for ref in live.of(one, transition.routes).references}
+    for following in needs[1:]:
+        yield tuple(one for one in following if one.cluster in named or not isinstance(one, ClusterUnreferenced))
+    if needs:
+        yield ()
 
 
 def _removes(expectations: Iterable[Expectation]) -> bool:

@@ -34,7 +34,7 @@ def _prepared(following: Iterable[Expectation]) -> Iterable[str]:
     if added:
         yield f"{_capital(spoken(added))} must be on every proxy before a route names it."
     if released:
-        yield f"Routes let go of {spoken(released)}, so that it can be removed next."
+        yield f"Routes let go of {spoken(released)}, which is removed next."
 
 
 def _needed(clusters: list[ClusterName]) -> Iterable[str]:

@@ -36,6 +36,7 @@ class Http(asyncio.Protocol):
         self._report: Report | None = None
         self._again: Callable[[], None] | None = None
         self._answer = b""
+        self._bodiless = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -49,6 +50,7 @@ class Http(asyncio.Protocol):
         the first byte of an answer: it was closed while idle.
         """
         self._report, self._again, self._answer = report, again, b""
+        self._bodiless = request.startswith(b"HEAD ")
         if self._transport is None or self._transport.is_closing():
             self.connection_lost(None)
         else:
@@ -61,7 +63,7 @@ class Http(asyncio.Protocol):
         if not found or self._report is None:
             return
         fields = head + b"\r\n"
-        if not _complete(fields, body):
+        if not (self._bodiless or _complete(fields, body)):
             return
         report, self._report, self.used = self._report, None, True
         if b"\r\nconnection: close\r\n" in fields:

@@ -38,19 +38,38 @@ class Workload:
         return None if number is None else Backend(self.address, number)
 
 
+class _Labelled:
+    """Workloads that can be found by their labels."""
+
+    def __init__(self) -> None:
+        self._by_label: defaultdict[tuple[str, str, str], list[Workload]] = defaultdict(list)
+
+    def add(self, namespace: str, workload: Workload) -> None:
+        """Take one in."""
+        for key, value in workload.labels.items():
+            self._by_label[namespace, key, value].append(workload)
+
+    def matching(self, namespace: str, selector: Mapping[str, str]) -> Iterator[Workload]:
+        """Yield those that carry every pair of a selector; an empty one selects nothing."""
+        pairs = [(namespace, key, value) for key, value in selector.items()]
+        if pairs:
+            fewest = min((self._by_label.get(pair, []) for pair in pairs), key=len)
+            yield from (workload for workload in fewest if labels_match(selector, workload.labels))
+
+
 class Workloads:
     """All ready workloads, by namespace."""
 
     def __init__(self, pods: Iterable[Document], entries: Iterable[Document]) -> None:
-        self._pods: defaultdict[str, list[Workload]] = defaultdict(list)
-        self._entries: defaultdict[str, list[Workload]] = defaultdict(list)
+        self._pods = _Labelled()
+        self._entries = _Labelled()
         for pod in pods:
             if _is_ready(pod):
-                self._pods[namespace_of(pod)].append(_of_pod(pod))
+                self._pods.add(namespace_of(pod), _of_pod(pod))
         for entry in entries:
             spec = entry.get("spec") or {}
             labels = (entry["metadata"].get("labels") or {}) | (spec.get("labels") or {})
-            self._entries[namespace_of(entry)].append(_of_entry(spec, labels))
+            self._entries.add(namespace_of(entry), _of_entry(spec, labels))
         self._members: dict[Service, tuple[Workload, ...]] = {}
 
     def backends(self, service: Service, port: Port, labels: Mapping[str, str]) -> tuple[Backend, ...]:
@@ -68,22 +87,16 @@ class Workloads:
         spec = service.document.get("spec") or {}
         if not service.is_entry:
             selector = spec.get("selector")
-            if selector:
-                yield from _matching(self._pods[service.namespace], selector)
+            yield from self._pods.matching(service.namespace, selector or {})
             return
-        selector = (spec.get("workloadSelector") or {}).get("labels")
-        if selector:
-            yield from _matching(self._entries[service.namespace], selector)
-            yield from _matching(self._pods[service.namespace], selector)
+        selector = (spec.get("workloadSelector") or {}).get("labels") or {}
+        yield from self._entries.matching(service.namespace, selector)
+        yield from self._pods.matching(service.namespace, selector)
         for endpoint in spec.get("endpoints") or ():
             yield _of_entry(endpoint, endpoint.get("labels") or {})
         if service.resolution is Resolution.DNS and not spec.get("endpoints") and not selector:
             # The host itself is what is resolved.
             yield Workload(service.host, {}, {})
-
-
-def _matching(workloads: Iterable[Workload], selector: Mapping[str, str]) -> Iterator[Workload]:
-    return (workload for workload in workloads if labels_match(selector, workload.labels))
 
 
 def _backend(service: Service, workload: Workload, port: Port) -> Backend | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container
 
 __all__ = ["DOMAIN", "fqdn", "is_wild", "most_specific", "overlap", "within"]
 
@@ -31,9 +31,10 @@ def overlap(one: str, other: str) -> bool:
     return within(one, other) or within(other, one)
 
 
-def most_specific(host: str, patterns: Iterable[str]) -> str | None:
+def most_specific(host: str, patterns: Container[str]) -> str | None:
     """Return the pattern that is nearest to the host: itself, else the longest wildcard (ISTIO.md 2.4)."""
-    found = sorted((pattern for pattern in patterns if within(host, pattern)), key=lambda each: (-len(each), each))
-    if host in found:
+    if host in patterns:
         return host
-    return found[0] if found else None
+    # Asking for each possible suffix is quicker than looking at each pattern where there are thousands.
+    wildcards = (f"*{host[start:]}" for start in range(len(host) + 1))
+    return next((wildcard for wildcard in wildcards if wildcard in patterns), None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 from safeapply.resources.objects import Document
 from safeapply.sandbox.probes import DOMAIN, fqdn
@@ -18,6 +19,7 @@ __all__ = ["Workload", "clients", "gateways", "missing"]
 DEFAULT_PORT = 80
 ROOT_NAMESPACE = "istio-system"
 CLUSTER_SCOPED = frozenset({"Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "Node"})
+APPLICATION = {"name": "app", "image": "safeapply/sandbox"}
 WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"})
 
 
@@ -48,13 +50,15 @@ def missing(live: Sequence[Document], desired: Sequence[Document]) -> tuple[Docu
     return (*_missing_namespaces((*live, *desired, *services, *pods)), *services, *pods)
 
 
-def clients(documents: Iterable[Document], count: int) -> tuple[Document, ...]:
-    """Return client pods with a sidecar, at least one in each namespace whose routes or subsets matter."""
+def clients(documents: Sequence[Document], count: int) -> tuple[Document, ...]:
+    """Return client pods with a sidecar, at least one for each namespace and set of labels that matters."""
     used = sorted({namespace_of(d) for d in documents if d.get("kind") in {"VirtualService", "DestinationRule"}})
     spaces = [space for space in used if space != ROOT_NAMESPACE] or ["default"]
+    classes = [Workload(space, {"app": "client"}) for space in spaces]
+    classes += [Workload(space, dict(labels)) for space, labels in dict.fromkeys(_chosen_labels(documents))]
     return tuple(
-        proxy_pod(f"client-{number + 1}", spaces[number % len(spaces)], {"app": "client"}, "sidecar")
-        for number in range(max(count, len(spaces)))
+        proxy_pod(f"client-{number + 1}", one.namespace, one.labels, "sidecar")
+        for number, one in zip(range(max(count, len(classes))), cycle(classes), strict=False)
     )
 
 
@@ -72,11 +76,13 @@ def gateways(documents: Iterable[Document]) -> tuple[Document, ...]:
 
 
 def proxy_pod(name: str, namespace: str, labels: Mapping[str, str], role: str) -> Document:
-    """Return a pod that runs an Envoy and nothing else."""
-    container = {"name": "istio-proxy", "image": "istio/proxyv2", "args": ["proxy", role]}
+    """Return a pod that runs an Envoy: a gateway alone, a sidecar beside an application."""
+    proxy = {"name": "istio-proxy", "image": "istio/proxyv2", "args": ["proxy", role]}
+    # A Service may select a client by the labels that it was given; then it has to answer.
+    beside = [APPLICATION] if role == "sidecar" else []
     return _object("v1", "Pod", name, namespace) | {
         "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
-        "spec": {"containers": [container]},
+        "spec": {"containers": [*beside, proxy]},
     }
 
 
@@ -85,6 +91,26 @@ def namespace_of(document: Document) -> str:
     if document.get("kind") in CLUSTER_SCOPED:
         return ""
     return str(document["metadata"].get("namespace") or "default")
+
+
+def _chosen_labels(documents: Iterable[Document]) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+    """Yield the labels by which routes, rules and Sidecars choose clients, with the namespace they look in."""
+    for document in documents:
+        spec = document.get("spec") or {}
+        matches = [
+            match
+            for protocol in ("http", "tcp", "tls")
+            for route in (spec.get(protocol) or () if document.get("kind") == "VirtualService" else ())
+            for match in route.get("match") or ()
+        ]
+        selector = spec.get("workloadSelector") or {}
+        for labels in (
+            *(m.get("sourceLabels") for m in matches),
+            selector.get("matchLabels"),
+            selector.get("labels"),
+        ):
+            if labels and document.get("kind") in {"VirtualService", "DestinationRule", "Sidecar"}:
+                yield namespace_of(document), tuple(sorted(labels.items()))
 
 
 def _missing_namespaces(documents: Sequence[Document]) -> Iterator[Document]:
@@ -188,7 +214,7 @@ def _subset_labels(documents: Iterable[Document], host: str) -> Iterator[tuple[t
 def _backend_pod(name: str, namespace: str, labels: Mapping[str, str]) -> Document:
     return _object("v1", "Pod", name, namespace) | {
         "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
-        "spec": {"containers": [{"name": "app", "image": "safeapply/sandbox"}]},
+        "spec": {"containers": [APPLICATION]},
     }
 
 

@@ -85,6 +85,25 @@ def test_clients_stand_in_every_namespace_that_matters() -> None:
     assert [pod["metadata"]["namespace"] for pod in clients((), 1)] == ["default"]
 
 
+def test_labels_by_which_clients_are_chosen_have_a_client() -> None:
+    """A route for some callers, or a rule for some workloads, is seen by at least one proxy."""
+    documents = _documents("""
+kind: VirtualService
+metadata: {name: a, namespace: shop}
+spec: {hosts: [a], http: [{match: [{sourceLabels: {app: web}}]}, {match: [{sourceLabels: {app: web}}]}]}
+---
+kind: DestinationRule
+metadata: {name: a, namespace: shop}
+spec: {host: a, workloadSelector: {matchLabels: {tier: batch}}}
+""")
+    assert _lines(clients(documents, 4)) == [
+        "Pod shop/client-1 {'app': 'client'}",
+        "Pod shop/client-2 {'app': 'web'}",
+        "Pod shop/client-3 {'tier': 'batch'}",
+        "Pod shop/client-4 {'app': 'client'}",
+    ]
+
+
 def test_each_selector_of_a_gateway_gets_one_pod() -> None:
     """Two Gateways with one selector share their pod, as in a real mesh."""
     gateway = "kind: Gateway\nmetadata: {name: %s}\nspec: {selector: {istio: %s}}"

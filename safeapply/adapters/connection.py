@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,7 +20,12 @@ import aiohttp
 import yaml
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config import (
+    KUBE_CONFIG_DEFAULT_LOCATION,
+    ConfigException,
+    load_incluster_config,
+    load_kube_config,
+)
 
 from safeapply.errors import ClusterError, ClusterUnreachableError
 
@@ -126,7 +133,6 @@ async def connected(*, kubeconfig: str | None, context: str | None) -> AsyncIter
     """
     configuration = Configuration()
     namespace = await _load(configuration, kubeconfig, context)
-    configuration.retries = False
     client = ApiClient(configuration)
     try:
         yield Connection(client, namespace)
@@ -137,19 +143,27 @@ async def connected(*, kubeconfig: str | None, context: str | None) -> AsyncIter
 
 
 async def _load(configuration: Configuration, kubeconfig: str | None, context: str | None) -> str:
+    paths = [path for path in (kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION).split(os.pathsep) if path]
     try:
+        _find(paths)
         loader = await load_kube_config(
             kubeconfig, context, client_configuration=configuration, persist_config=False
         )
     except (ConfigException, OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         if kubeconfig is None and context is None and _in_cluster(configuration):
             return "default"
-        where = kubeconfig or "$KUBECONFIG or ~/.kube/config"
+        where = os.pathsep.join(paths)
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ClusterError(
             f"no usable kubeconfig at {where} ({reason}); give --kubeconfig or set KUBECONFIG"
         ) from error
     return str(loader.current_context["context"].get("namespace") or "default")
+
+
+def _find(paths: list[str]) -> None:
+    """Raise where no file is there: the client would print a line of its own before it says so."""
+    if not any(Path(path).expanduser().is_file() for path in paths):
+        raise ConfigException("there is no such file")
 
 
 def _in_cluster(configuration: Configuration) -> bool:

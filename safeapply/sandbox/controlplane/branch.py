@@ -88,6 +88,12 @@ class Branch:
             for kind in stream.session.unanswered:
                 yield f"{proxy} has not accepted {kind}" + (": a cluster warms" if kind == "CDS" else "")
 
+    def refusals(self) -> Iterator[str]:
+        """Yield what this replica's proxies refuse, one sentence for each; no waiting helps against that."""
+        for proxy, stream in self._streams.items():
+            for kind, text in stream.session.refused.items():
+                yield f"{proxy} refused {kind.name}: {text}"
+
     def catch_up(self) -> None:
         """Send what a fault kept back."""
         for stream in self._streams.values():

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,7 @@ from safeapply.sandbox.controlplane.faults import Faults
 from safeapply.sandbox.controlplane.replica import Replica
 from safeapply.sandbox.controlplane.snapshots import Write, is_watched, same_for_istio
 from safeapply.sandbox.controlplane.timeline import Timeline
+from safeapply.sandbox.controlplane.translation.soundness import fault_of
 from safeapply.sandbox.delays import Delays
 from safeapply.sandbox.sockets import check_room, xds_socket
 from safeapply.sandbox.watching import WatchEvent, WatchType
@@ -46,6 +47,7 @@ class ControlPlane:
         self._writes: dict[int, Write] = {}
         self._deliveries: list[Delivery] = []
         self._nacks: list[Nack] = []
+        self._ignored: dict[ResourceId, str] = {}
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._work: asyncio.Task[None] | None = None
@@ -94,15 +96,16 @@ class ControlPlane:
         """Take a committed write in; each replica will see it after its own lag."""
         if not is_watched(event.id):
             return
-        gone = event.type is WatchType.DELETED
+        document = None if event.type is WatchType.DELETED else event.document
         before = self._latest.pop(event.id, None)
-        if not gone:
-            self._latest[event.id] = event.document
-            if before is not None and same_for_istio(before, event.document):
+        if document is not None:
+            self._latest[event.id] = document
+            if before is not None and same_for_istio(before, document):
                 return
+            document = self._sound(event.id, document)
         self._writes[event.resource_version] = Write(event.id, event.resource_version, event.at)
         for branch in self._branches:
-            branch.model.observe(event.id, None if gone else event.document, event.resource_version, event.at)
+            branch.model.observe(event.id, document, event.resource_version, event.at)
         self._wake.set()
 
     def set_delays(self, delays: Delays) -> None:
@@ -121,6 +124,11 @@ class ControlPlane:
     def xds_socket(self, proxy: str) -> Path:
         """Return the socket of that replica."""
         return xds_socket(self._run, self.replica_of(proxy))
+
+    @property
+    def ignored(self) -> Mapping[ResourceId, str]:
+        """Return the objects that no configuration can be made from, with why; they are as if absent."""
+        return dict(self._ignored)
 
     @property
     def proxies(self) -> tuple[str, ...]:
@@ -153,7 +161,7 @@ class ControlPlane:
         """Return when every connected proxy has accepted the newest write, within ``deadline`` seconds.
 
         Raises:
-            SandboxError: some have not, with why; or the control plane itself has failed.
+            SandboxError: some have not, with why, or refuse it; or the control plane itself has failed.
         """
         try:
             async with asyncio.timeout(deadline):
@@ -161,8 +169,11 @@ class ControlPlane:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            reasons = "; ".join(self._unsettled())
+            reasons = "; ".join((*self._refusals(), *self._unsettled()))
             raise SandboxError(f"the mesh did not settle within {deadline:g} s: {reasons}") from None
+        refusals = "; ".join(self._refusals())
+        if refusals:
+            raise SandboxError(f"the mesh has settled without some of its configuration: {refusals}")
 
     def withhold_eds(self, clusters: Collection[str]) -> None:
         """Send no endpoints for these clusters any more, so that new and changed ones warm."""
@@ -192,6 +203,15 @@ class ControlPlane:
         """Let a dropped proxy connect again; its Envoy tries every so often."""
         self._faults.dropped.discard(proxy)
 
+    def _sound(self, resource_id: ResourceId, document: Document) -> Document | None:
+        """Return the document, or None where istiod would refuse it too; the API server's validation is light."""
+        self._ignored.pop(resource_id, None)
+        fault = fault_of(document)
+        if fault is None:
+            return document
+        self._ignored[resource_id] = fault
+        return None
+
     def _catch_up(self) -> None:
         for branch in self._branches:
             branch.catch_up()
@@ -205,6 +225,9 @@ class ControlPlane:
             raise SandboxError(f"the control plane has failed: {error!r}") from error
         for branch in self._branches:
             yield from branch.unsettled()
+
+    def _refusals(self) -> Iterator[str]:
+        return (refusal for branch in self._branches for refusal in branch.refusals())
 
     async def _keep_time(self) -> None:
         """Run what is due, as it becomes due."""

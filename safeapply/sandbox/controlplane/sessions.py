@@ -79,6 +79,8 @@ class Session:
         self._send = send
         self._subscriptions: dict[Xds, _Subscription] = {}
         self._count = itertools.count(1)
+        self.refused: dict[Xds, str] = {}
+        """What the Envoy said of the last response of a type, where it refused that."""
 
     @property
     def unanswered(self) -> tuple[str, ...]:
@@ -172,8 +174,12 @@ class Session:
 
     def _close(self, subscription: _Subscription, request: Request) -> None:
         """Take an ACK or a NACK for what it is; what was refused is sent again with the next push."""
-        names = subscription.unanswered.pop(request.nonce, ())
+        names = subscription.unanswered.pop(request.nonce, None)
+        if names is None:
+            return
+        self.refused.pop(request.type, None)
         if request.refusal:
+            self.refused[request.type] = request.refusal
             for name in names:
                 subscription.sent.pop(name, None)
 

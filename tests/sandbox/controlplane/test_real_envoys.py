@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from safeapply.errors import SandboxError
+from safeapply.resources.objects import Document
 from safeapply.sandbox.delays import Delays, Span
 from safeapply.sandbox.watching import WatchType
 from tests.sandbox.controlplane.lab import (
@@ -194,6 +198,53 @@ async def test_a_refusal_is_kept_with_envoys_words(lab: Lab) -> None:
     lab.plane.mend("client.default", "RDS")
     await lab.settle()
     assert (await get(lab.socket(envoy)))[1]["x-pod"] == "reviews-v2"
+
+
+async def test_a_mesh_that_refuses_something_has_not_settled(lab: Lab) -> None:
+    """Waiting ends at once, with Envoy's words, for no time heals a refusal."""
+    lab.write(*read(REVIEWS), route("v1"))
+    await lab.start("client")
+    bad = route("v1")
+    bad["spec"]["http"][0]["match"] = [{"uri": {"regex": "("}}]
+    lab.write(bad)
+    with pytest.raises(SandboxError, match=r"client\.default refused RDS: .*missing \)"):
+        await lab.settle()
+    lab.write(route("v1"))
+    await lab.settle()
+
+
+async def test_an_object_without_sense_is_as_if_absent(lab: Lab) -> None:
+    """The control plane goes on, and says what it ignores; mended, the object counts."""
+    await lab.run_reviews("v1")
+    senseless = rule("v1")
+    senseless["spec"]["subsets"] = [{"labels": {"version": "v1"}}]
+    lab.write(*read(REVIEWS), senseless)
+    (envoy,) = await lab.start("client")
+    await lab.settle()
+    assert list(lab.plane.ignored.values()) == ["KeyError: 'name'"]
+    assert await clusters(envoy) == {WHOLE}
+    lab.write(rule("v1"))
+    await lab.settle()
+    assert not lab.plane.ignored
+    assert await clusters(envoy) == {WHOLE, V1}
+
+
+async def test_tcp_routes_change_inside_the_listener(lab: Lab) -> None:
+    """New connections go where the new filter chain leads, on the same socket."""
+    await lab.run_reviews("v1", "v2")
+    tcp = read(REVIEWS.replace("name: http", "name: tcp").replace("selector", "clusterIP: 10.96.0.5, selector"))
+
+    def bytes_to(subset: str) -> Document:
+        weighted = [{"destination": {"host": "reviews", "subset": subset}}]
+        return route(subset, tcp=[{"route": weighted}], http=[])
+
+    lab.write(*tcp, rule("v1", "v2"), bytes_to("v1"))
+    (envoy,) = await lab.start("client")
+    for subset in ("v1", "v2", "v1"):
+        lab.write(bytes_to(subset))
+        await lab.settle()
+        _, headers = await get(lab.socket(envoy, 9080, "10.96.0.5"))
+        assert headers["x-pod"] == f"reviews-{subset}"
 
 
 async def test_every_type_can_be_refused(lab: Lab) -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from safeapply.resources.objects import Document
 
-__all__ = ["ROOT_NAMESPACE", "Json", "age", "exported", "labels_match", "name_of", "namespace_of", "origin"]
+__all__ = [
+    "ROOT_NAMESPACE",
+    "Json",
+    "age",
+    "exported",
+    "labels_match",
+    "name_of",
+    "namespace_of",
+    "origin",
+    "texts",
+]
 
 Json: TypeAlias = dict[str, Any]
 """One xDS resource, or a part of one, in protobuf's JSON form."""
@@ -37,6 +47,11 @@ def exported(export_to: Collection[str], owner: str, client: str) -> bool:
     """Tell whether something with this ``exportTo`` is visible from a namespace; unset means everywhere."""
     meant = {"*", client, "."} if owner == client else {"*", client}
     return not export_to or not meant.isdisjoint(export_to)
+
+
+def texts(values: Iterable[object] | None) -> tuple[str, ...]:
+    """Return a list of texts, empty where there is none."""
+    return tuple(str(value) for value in values or ())
 
 
 def labels_match(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:

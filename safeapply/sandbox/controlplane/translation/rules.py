@@ -17,6 +17,7 @@ from safeapply.sandbox.controlplane.translation.metadata import (
     exported,
     labels_match,
     namespace_of,
+    texts,
 )
 
 __all__ = ["Rule", "Rules", "Subset"]
@@ -135,11 +136,11 @@ def _rule(document: Document) -> Rule:
     spec = _spec(document)
     selector = (spec.get("workloadSelector") or {}).get("matchLabels") or {} if "workloadSelector" in spec else None
     # A rule for some pods is for its own namespace only (ISTIO.md 3.4).
-    to = frozenset(spec.get("exportTo") or ()) if selector is None else frozenset({PRIVATE})
+    to = frozenset(texts(spec.get("exportTo"))) if selector is None else frozenset({PRIVATE})
     subsets: dict[str, Subset] = {}
     for subset in spec.get("subsets") or ():
         name = str(subset["name"])
-        subsets.setdefault(name, Subset(name, subset.get("labels") or {}, subset.get("trafficPolicy") or {}))
+        subsets.setdefault(name, Subset(name, dict(subset.get("labels") or {}), subset.get("trafficPolicy") or {}))
     return Rule(document, namespace_of(document), selector, to, subsets, spec.get("trafficPolicy") or {})
 
 

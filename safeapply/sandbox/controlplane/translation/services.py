@@ -13,7 +13,7 @@ from enum import Enum
 
 from safeapply.resources.objects import Document
 from safeapply.sandbox.controlplane.translation.hosts import DOMAIN
-from safeapply.sandbox.controlplane.translation.metadata import age, exported, name_of, namespace_of
+from safeapply.sandbox.controlplane.translation.metadata import age, exported, name_of, namespace_of, texts
 
 __all__ = ["Port", "Protocol", "Resolution", "Service", "cluster_ip", "services_of", "visible_services"]
 
@@ -145,7 +145,7 @@ def _service_ports(ports: Iterable[Document]) -> Iterator[Port]:
         if port.get("protocol", "TCP") == "TCP":
             number, name = int(port["port"]), str(port.get("name") or "")
             said = str(port.get("appProtocol") or name.partition("-")[0]).lower()
-            yield Port(number, name, PROTOCOLS.get(said, UNNAMED), port.get("targetPort") or number)
+            yield Port(number, name, PROTOCOLS.get(said, UNNAMED), _target(port, number))
 
 
 def _from_entry(document: Document) -> Iterator[Service]:
@@ -158,7 +158,7 @@ def _from_entry(document: Document) -> Iterator[Service]:
             ports=tuple(_entry_ports(spec.get("ports") or ())),
             address=addresses[0] if addresses else "",
             resolution=_resolution(spec),
-            export_to=tuple(spec.get("exportTo") or ()),
+            export_to=texts(spec.get("exportTo")),
             document=document,
             is_entry=True,
         )
@@ -168,8 +168,12 @@ def _entry_ports(ports: Iterable[Document]) -> Iterator[Port]:
     for port in ports:
         number, said = int(port["number"]), str(port.get("protocol") or "").lower()
         if said != "udp":
-            target = port.get("targetPort") or number
-            yield Port(number, str(port.get("name") or ""), PROTOCOLS.get(said, UNNAMED), target)
+            yield Port(number, str(port.get("name") or ""), PROTOCOLS.get(said, UNNAMED), _target(port, number))
+
+
+def _target(port: Document, number: int) -> int | str:
+    said = port.get("targetPort") or number
+    return said if isinstance(said, int) else str(said)
 
 
 def _resolution(spec: Mapping[str, object]) -> Resolution:

@@ -13,7 +13,7 @@ from typing import Any
 from safeapply.resources.objects import Document
 from safeapply.sandbox.controlplane.translation.delegates import merge_delegates
 from safeapply.sandbox.controlplane.translation.hosts import fqdn
-from safeapply.sandbox.controlplane.translation.metadata import Json, age, exported, name_of, namespace_of
+from safeapply.sandbox.controlplane.translation.metadata import Json, age, exported, name_of, namespace_of, texts
 
 __all__ = ["MESH", "VirtualService", "applicable", "destinations", "virtual_services_of"]
 
@@ -84,7 +84,7 @@ def _resolve(document: Document) -> VirtualService:
         namespace=namespace,
         hosts=tuple(fqdn(str(host), namespace) for host in spec.get("hosts") or ()),
         gateways=frozenset(_gateway(str(each), namespace) for each in spec.get("gateways") or (MESH,)),
-        export_to=tuple(spec.get("exportTo") or ()),
+        export_to=texts(spec.get("exportTo")),
         http=tuple(_resolve_route(route, namespace) for route in spec.get("http") or ()),
         tcp=tuple(_resolve_route(route, namespace) for route in spec.get("tcp") or ()),
         tls=tuple(_resolve_route(route, namespace) for route in spec.get("tls") or ()),

@@ -83,7 +83,8 @@ class World:
         """Return the class of a proxy: of its labels, those that some selector in this world names."""
         if role != "sidecar":
             return Node(role, namespace, tuple(sorted(labels.items())))
-        chosen = ((key, value) for key, value in labels.items() if key in self._selecting_labels)
+        selecting = self._selecting_labels
+        chosen = ((key, value) for key, value in labels.items() if key in selecting)
         return Node(role, namespace, tuple(sorted(chosen)))
 
     @cached_property

@@ -60,19 +60,14 @@ def apply(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Write manifests in an order that loses no request, waiting for the Envoys in between."""
     from safeapply.cli.durations import seconds_of
-    from safeapply.cli.inputs import doomed_by_prune, manifests_of
-    from safeapply.cli.planning import Wanted
+    from safeapply.cli.planning import Files, Wanted
     from safeapply.cli.session import Manner, roll_out
     from safeapply.resources.objects import Namespace
 
+    files = Files(filename, recursive, namespace)
+
     def wants(default: Namespace) -> Wanted:
-        manifests = manifests_of(filename, recursive=recursive, namespace=namespace, default=default)
-        return Wanted(
-            manifests=manifests,
-            doomed=doomed_by_prune(manifests, prune=prune, selector=selector),
-            root_namespace=Namespace(istio_namespace),
-            soak_seconds=seconds_of(soak, option="--soak"),
-        )
+        return Wanted.applied(files, default, prune=prune, selector=selector, root=istio_namespace, soak=soak)
 
     manner = Manner(
         kubeconfig=kubeconfig,
@@ -112,21 +107,14 @@ def delete(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Delete the objects of manifests: routes first, and what they name when no proxy names it any more."""
     from safeapply.cli.durations import seconds_of
-    from safeapply.cli.inputs import manifests_of
-    from safeapply.cli.planning import Wanted
+    from safeapply.cli.planning import Files, Wanted
     from safeapply.cli.session import Manner, roll_out
     from safeapply.resources.objects import Namespace
 
+    files = Files(filename, recursive, namespace)
+
     def wants(default: Namespace) -> Wanted:
-        manifests = manifests_of(filename, recursive=recursive, namespace=namespace, default=default)
-        doomed = {one.id for one in manifests}
-        return Wanted(
-            manifests=(),
-            doomed=lambda one: one.id in doomed,
-            kinds=frozenset(one.group_kind for one in doomed),
-            root_namespace=Namespace(istio_namespace),
-            soak_seconds=seconds_of(soak, option="--soak"),
-        )
+        return Wanted.deleted(files, default, root=istio_namespace, soak=soak)
 
     manner = Manner(
         kubeconfig=kubeconfig,

@@ -49,19 +49,13 @@ def plan(  # noqa: PLR0913  one parameter for each option
     ] = False,
 ) -> None:
     """Show the steps from live to desired, what each waits for and why; write nothing."""
-    from safeapply.cli.durations import seconds_of
-    from safeapply.cli.inputs import doomed_by_prune, manifests_of
-    from safeapply.cli.planning import Wanted, plan_offline
+    from safeapply.cli.planning import Files, Wanted, plan_offline
     from safeapply.resources.objects import Namespace
 
+    files = Files(filename, recursive, namespace)
+
     def wants(default: Namespace) -> Wanted:
-        manifests = manifests_of(filename, recursive=recursive, namespace=namespace, default=default)
-        return Wanted(
-            manifests=manifests,
-            doomed=doomed_by_prune(manifests, prune=prune, selector=selector),
-            root_namespace=Namespace(istio_namespace),
-            soak_seconds=seconds_of(soak, option="--soak"),
-        )
+        return Wanted.applied(files, default, prune=prune, selector=selector, root=istio_namespace, soak=soak)
 
     if live is not None:
         default = Namespace(namespace or "default")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from safeapply.cli.inputs import manifests_of
+from safeapply.cli.durations import seconds_of
+from safeapply.cli.inputs import doomed_by_prune, manifests_of
 from safeapply.istio.snapshot import MeshSettings
 from safeapply.plans.changes import changes_between
 from safeapply.plans.plan import Plan
@@ -14,7 +15,25 @@ from safeapply.ports import Cluster
 from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
 from safeapply.rollout.survey import survey
 
-__all__ = ["Planned", "Wanted", "plan_against", "plan_offline"]
+__all__ = ["Files", "Planned", "Wanted", "plan_against", "plan_offline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What ``-f`` and its company name, not yet read."""
+
+    filenames: Sequence[str] | None
+    recursive: bool
+    namespace: str | None
+
+    def read(self, default: Namespace) -> tuple[Resource, ...]:
+        """Return the objects; those that name no namespace go to ``-n``, or to the context's.
+
+        Raises:
+            UsageError: no file was named.
+            ManifestsError: every fault of every file.
+        """
+        return manifests_of(self.filenames, recursive=self.recursive, namespace=self.namespace, default=default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +47,22 @@ class Wanted:
     soak_seconds: float
     kinds: frozenset[GroupKind] = frozenset()
     """Kinds to look at beside those of the manifests and those that route."""
+
+    @classmethod
+    def applied(
+        cls, files: Files, default: Namespace, *, prune: bool, selector: str | None, root: str, soak: str
+    ) -> Wanted:
+        """Return what ``apply`` and ``plan`` want: the objects of the files, and nothing that is pruned."""
+        manifests = files.read(default)
+        doomed = doomed_by_prune(manifests, prune=prune, selector=selector)
+        return cls(manifests, doomed, Namespace(root), seconds_of(soak, option="--soak"))
+
+    @classmethod
+    def deleted(cls, files: Files, default: Namespace, *, root: str, soak: str) -> Wanted:
+        """Return what ``delete`` wants: nothing of the files."""
+        named = {one.id for one in files.read(default)}
+        kinds = frozenset(one.group_kind for one in named)
+        return cls((), lambda one: one.id in named, Namespace(root), seconds_of(soak, option="--soak"), kinds)
 
     def options(self, *, offline: bool) -> PlanOptions:
         """Return the planner's part of it."""

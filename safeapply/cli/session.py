@@ -23,11 +23,12 @@ from safeapply.adapters.terminal import dresser, listener_on
 from safeapply.cli.options import OutputFormat
 from safeapply.cli.planning import Planned, Wanted, plan_against
 from safeapply.errors import UsageError
+from safeapply.plans.plan import Action, Plan
 from safeapply.report.outcome import outcome_json, result_lines
 from safeapply.report.plan_json import plan_json
 from safeapply.report.plan_text import plan_text
 from safeapply.report.results import DRY_RUN_SERVER, result_line
-from safeapply.resources.objects import Namespace
+from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.rollout.events import Event
 from safeapply.rollout.executor import RolloutOptions, carry_out
 from safeapply.rollout.lock import Lock
@@ -116,16 +117,24 @@ def _tell(events: list[Event], made: Planned, manner: Manner) -> None:
     if manner.report is not None and not manner.dry_run:
         manner.report.write_text(outcome_json(events, made.plan))
     if manner.dry_run:
-        writes = [operation.resource.id for step in made.plan.steps for operation in step.operations]
-        lines = [result_line(one, "configured", dry_run=DRY_RUN_SERVER) for one in dict.fromkeys(writes)]
-        lines += [result_line(one, "unchanged", dry_run=DRY_RUN_SERVER) for one in made.plan.unchanged]
-        text = plan_json(made.plan) if manner.output is OutputFormat.JSON else "\n".join(lines)
+        text = plan_json(made.plan) if manner.output is OutputFormat.JSON else _would_be(made.plan)
     elif manner.output is OutputFormat.JSON:
         text = outcome_json(events, made.plan)
     else:
         text = "\n".join(result_lines(made.plan, events))
     if text.strip():
         typer.echo(text.rstrip("\n"))
+
+
+def _would_be(plan: Plan) -> str:
+    """Return kubectl's lines for what a dry-run would write."""
+    words: dict[ResourceId, str] = {}
+    for operation in (operation for step in plan.steps for operation in step.operations):
+        one = operation.resource.id
+        known = "configured" if one in plan.versions else "created"
+        words[one] = "deleted" if operation.action is Action.DELETE else known
+    words.update(dict.fromkeys(plan.unchanged, "unchanged"))
+    return "\n".join(result_line(one, word, dry_run=DRY_RUN_SERVER) for one, word in words.items())
 
 
 def _refuse(made: Planned, manner: Manner) -> int:

@@ -1,0 +1,113 @@
+"""Bytes to documents and back: what clients send in JSON or YAML, and the patches among it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from safeapply.resources.objects import Document
+from safeapply.sandbox.apiserver.kinds import Kind
+from safeapply.sandbox.apiserver.patches import PatchError, json_patch, merge_patch, strategic_patch
+from safeapply.sandbox.apiserver.statuses import bad_request, unsupported
+
+__all__ = ["PatchType", "decode", "decode_object", "encode", "patch_type_of", "patcher"]
+
+
+class PatchType(Enum):
+    """The media types of a PATCH."""
+
+    APPLY = "application/apply-patch+yaml"
+    JSON = "application/json-patch+json"
+    MERGE = "application/merge-patch+json"
+    STRATEGIC = "application/strategic-merge-patch+json"
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML as Kubernetes reads it: a timestamp is a string."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
+_PLAIN: Final = frozenset({"", "application/json", "application/yaml", "*/*"})
+encode: Final = msgspec.json.Encoder().encode
+
+
+def decode(body: bytes, content_type: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Return what a body says.
+
+    Raises:
+        StatusError: 400, where it is neither JSON nor, as far as the type allows that, YAML.
+    """
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if "yaml" not in content_type:
+            raise bad_request(f"the object provided is unrecognized: {error}") from error
+    try:
+        return yaml.load(body, _Loader)  # noqa: S506 - a safe loader with fewer types
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise bad_request(f"error decoding YAML: {' '.join(str(error).split())}") from error
+
+
+def decode_object(body: bytes, content_type: str) -> dict[str, Any]:
+    """Return the object that a POST or a PUT carries.
+
+    Raises:
+        StatusError: 400 for what is no object, 415 for protobuf and the like.
+    """
+    if content_type not in _PLAIN:
+        raise unsupported(
+            f"the body of the request was in an unknown format - accepted media types include: {_PLAIN}"
+        )
+    document = decode(body, content_type)
+    if not isinstance(document, dict):
+        raise bad_request("the object provided is unrecognized (must be of type object)")
+    return document
+
+
+def patch_type_of(content_type: str, kind: Kind) -> PatchType:
+    """Return the type of a patch.
+
+    Raises:
+        StatusError: 415, also for strategic merge on kinds that a definition brought.
+    """
+    accepted = [one for one in PatchType if not (kind.custom and one is PatchType.STRATEGIC)]
+    for patch_type in accepted:
+        if patch_type.value == content_type:
+            return patch_type
+    listed = ", ".join(one.value for one in accepted)
+    raise unsupported(f"the body of the request was in an unknown format - accepted media types include: {listed}")
+
+
+def patcher(patch_type: PatchType, patch: Any, kind: Kind) -> Callable[[Document], Document]:  # noqa: ANN401
+    """Return what a patch makes of an object."""
+
+    def patched(live: Document) -> Document:
+        try:
+            result = _patched(patch_type, live, patch, kind)
+        except (PatchError, TypeError, AttributeError, LookupError) as error:
+            raise bad_request(f"the patch cannot be applied: {error}") from error
+        if not isinstance(result, dict):
+            raise bad_request("the patch leaves no object")
+        return result
+
+    return patched
+
+
+def _patched(patch_type: PatchType, live: Document, patch: Any, kind: Kind) -> Any:  # noqa: ANN401
+    match patch_type:
+        case PatchType.JSON:
+            return json_patch(live, patch)
+        case PatchType.STRATEGIC if isinstance(patch, Mapping):
+            return strategic_patch(live, patch, kind.lists)
+        case _ if isinstance(patch, Mapping):
+            return merge_patch(live, patch)
+        case _:
+            raise PatchError("a patch has to be an object")

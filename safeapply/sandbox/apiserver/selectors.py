@@ -1,0 +1,84 @@
+"""Which objects a list or a watch is about: label selectors, field selectors, a namespace. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from safeapply.resources.objects import Document, Namespace
+from safeapply.sandbox.apiserver.kinds import POD, Kind
+from safeapply.sandbox.apiserver.statuses import bad_request
+
+__all__ = ["Selection", "selection_of"]
+
+_Test: TypeAlias = Callable[[Document], bool]
+
+_FIELDS: Final = frozenset({"metadata.name", "metadata.namespace"})
+_POD_FIELDS: Final = frozenset({"spec.nodeName", "spec.serviceAccountName", "status.phase", "status.podIP"})
+
+_COMMA_OUTSIDE_SETS: Final = re.compile(r",(?![^(]*\))")
+_EQUAL: Final = re.compile(r"([^\s!=]+)\s*(==?|!=)\s*([^\s!=]*)")
+_SET: Final = re.compile(r"(\S+)\s+(in|notin)\s*\(([^)]*)\)")
+_PRESENCE: Final = re.compile(r"(!?)\s*([^\s!=,()]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The objects that a request is about."""
+
+    namespace: Namespace | None
+    tests: tuple[_Test, ...] = ()
+
+    def holds(self, document: Document) -> bool:
+        """Tell whether an object is among them."""
+        if self.namespace is not None and document["metadata"].get("namespace") != self.namespace:
+            return False
+        return all(test(document) for test in self.tests)
+
+
+def selection_of(kind: Kind, namespace: str, query: Mapping[str, str]) -> Selection:
+    """Return what the query's ``labelSelector`` and ``fieldSelector`` select in a namespace, or in all.
+
+    Raises:
+        StatusError: 400, where a selector cannot be read.
+    """
+    labels = [part.strip() for part in _COMMA_OUTSIDE_SETS.split(query.get("labelSelector", ""))]
+    fields = [part.strip() for part in query.get("fieldSelector", "").split(",")]
+    tests = [_label_test(part) for part in labels if part] + [_field_test(part, kind) for part in fields if part]
+    return Selection(Namespace(namespace) if namespace and kind.namespaced else None, tuple(tests))
+
+
+def _label_test(text: str) -> _Test:
+    if found := _SET.fullmatch(text):
+        key, operator, values = found[1], found[2], {value.strip() for value in found[3].split(",")}
+        return lambda document: (_labels(document).get(key) in values) == (operator == "in")
+    if found := _EQUAL.fullmatch(text):
+        key, operator, value = found.groups()
+        return lambda document: (_labels(document).get(key) == value) == (operator != "!=")
+    if found := _PRESENCE.fullmatch(text):
+        absent, key = bool(found[1]), found[2]
+        return lambda document: (key in _labels(document)) != absent
+    raise bad_request(f"unable to parse requirement: {text!r}")
+
+
+def _field_test(text: str, kind: Kind) -> _Test:
+    found = _EQUAL.fullmatch(text)
+    if found is None:
+        raise bad_request(f"invalid field selector: {text!r}")
+    path, operator, value = found.groups()
+    if path not in (_FIELDS | _POD_FIELDS if kind.group_kind == POD else _FIELDS):
+        raise bad_request(f"field label not supported: {path}")
+    return lambda document: (_field(document, path) == value) == (operator != "!=")
+
+
+def _labels(document: Document) -> Mapping[str, str]:
+    return document["metadata"].get("labels") or {}
+
+
+def _field(document: Document, path: str) -> str:
+    node: object = document
+    for key in path.split("."):
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return "" if node is None else str(node)

@@ -1,0 +1,206 @@
+"""HTTP for the store: paths and verbs in, documents out, on a port of the loopback interface.
+
+It decides nothing about objects. What it adds is what belongs to connections: watches, port-forwards, latency,
+and refusals that a test asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import yaml
+from aiohttp import web
+
+from safeapply.resources.objects import Document, Namespace, ResourceId
+from safeapply.sandbox.apiserver.bodies import encode
+from safeapply.sandbox.apiserver.discovery import AGGREGATED, VERSION, discovery_of, paths_of
+from safeapply.sandbox.apiserver.paths import Place, place_of
+from safeapply.sandbox.apiserver.portforward import forward, ports_of
+from safeapply.sandbox.apiserver.representations import form_of, list_of, one_of
+from safeapply.sandbox.apiserver.selectors import selection_of
+from safeapply.sandbox.apiserver.statuses import StatusError, forbidden, not_found
+from safeapply.sandbox.apiserver.store import STATUS, Store
+from safeapply.sandbox.apiserver.watches import watch_of
+from safeapply.sandbox.apiserver.writes import Written, write
+
+__all__ = ["ApiServer"]
+
+HOST: Final = "127.0.0.1"
+LARGEST_BODY: Final = 3 * 1024 * 1024
+"""The real server's ``MaxRequestBodyBytes``."""
+CLOSE_SECONDS: Final = 1.0
+JSON: Final = "application/json"
+HEALTH: Final = frozenset({"/healthz", "/livez", "/readyz"})
+VERBS: Final[Mapping[tuple[str, bool], str]] = {
+    ("GET", True): "get",
+    ("GET", False): "list",
+    ("POST", False): "create",
+    ("PUT", True): "update",
+    ("PATCH", True): "patch",
+    ("DELETE", True): "delete",
+    ("DELETE", False): "deletecollection",
+}
+"""Kubernetes' verbs, by method and by whether the path names an object."""
+
+
+class ApiServer:
+    """One API server on the loopback interface, without encryption and without users."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        admin_address: Callable[[Namespace, str, int], str | None],
+        latency: float = 0.0,
+    ) -> None:
+        self.deny: Callable[[str, ResourceId], str | None] | None = None
+        """Asked for each request (verb, object); a reason answers 403. For a collection the name is empty."""
+        self.url = ""
+        self._store = store
+        self._admin_address = admin_address
+        self._latency = latency
+        self._closing = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, port: int = 0) -> None:
+        """Begin to answer; without a port, on one that the kernel chooses."""
+        app = web.Application(client_max_size=LARGEST_BODY)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._closing.clear()
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=CLOSE_SECONDS
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, HOST, port)
+        await site.start()
+        host, chosen = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{chosen}"
+
+    async def stop(self) -> None:
+        """End watches and port-forwards, and listen no more."""
+        self._closing.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def kubeconfig(self) -> str:
+        """Return the file that leads a client here."""
+        name = "safeapply-sandbox"
+        return yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": name, "cluster": {"server": self.url}}],
+                "users": [{"name": name, "user": {}}],
+                "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": "default"}}],
+                "current-context": name,
+            },
+            sort_keys=False,
+        )
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if self._latency:
+            await asyncio.sleep(self._latency)
+        try:
+            return await self._answer(request)
+        except StatusError as error:
+            return _json(error.document, status=error.code)
+        except web.HTTPRequestEntityTooLarge:
+            message = f"Request entity too large: limit is {LARGEST_BODY}"
+            refusal = StatusError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", message)
+            return _json(refusal.document, status=refusal.code)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        place = place_of(self._store.kinds, request.path)
+        if place is None:
+            return self._answer_beside_objects(request)
+        if place.subresource == "portforward" and place.kind.plural == "pods":
+            return await self._forward(request, place)
+        verb = VERBS.get((request.method, bool(place.name)))
+        if verb is None or place.subresource not in {"", STATUS}:
+            raise StatusError(
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                "MethodNotAllowed",
+                "the server does not allow this method on the requested resource",
+            )
+        if verb == "list" and request.query.get("watch") in {"1", "true"}:
+            verb = "watch"
+        self._check_allowed(verb, place)
+        match verb:
+            case "get":
+                return self._get(request, place)
+            case "list":
+                return self._list(request, place)
+            case "watch":
+                return await self._watch(request, place)
+            case _:
+                return self._written(request, place, await write(self._store, verb, place, request))
+
+    def _get(self, request: web.Request, place: Place) -> web.Response:
+        document = self._store.get(place.id)
+        if document is None:
+            raise not_found(place.kind, place.name)
+        return self._one(request, place, document)
+
+    def _list(self, request: web.Request, place: Place) -> web.Response:
+        selection = selection_of(place.kind, place.namespace, request.query)
+        found = self._store.list(place.kind.group_kind, selection.namespace)
+        chosen = [one for one in found if selection.holds(one)] if selection.tests else found
+        form, version = form_of(request.headers.get("Accept", "")), self._store.resource_version
+        return _json(list_of(place, chosen, form=form, version=version, now=datetime.now(UTC)))
+
+    async def _watch(self, request: web.Request, place: Place) -> web.StreamResponse:
+        selection = selection_of(place.kind, place.namespace, request.query)
+        watch = watch_of(place, selection, form_of(request.headers.get("Accept", "")), request.query)
+        return await watch.stream(request, self._store.ledger, self._closing)
+
+    def _written(self, request: web.Request, place: Place, written: Written) -> web.Response:
+        if written.is_object:
+            return self._one(request, place, written.document, status=written.code)
+        return _json(written.document, status=written.code)
+
+    def _one(
+        self, request: web.Request, place: Place, document: Document, status: int = HTTPStatus.OK
+    ) -> web.Response:
+        form = form_of(request.headers.get("Accept", ""))
+        return _json(one_of(place, document, form, datetime.now(UTC)), status=status)
+
+    async def _forward(self, request: web.Request, place: Place) -> web.StreamResponse:
+        ports = ports_of(request)
+        self._check_allowed("create", place)
+        if self._store.get(place.id) is None:
+            raise not_found(place.kind, place.name)
+        namespace, pod = Namespace(place.namespace), place.name
+
+        def address_of(port: int) -> str | None:
+            return self._admin_address(namespace, pod, port)
+
+        return await forward(request, ports, address_of, closing=self._closing)
+
+    def _answer_beside_objects(self, request: web.Request) -> web.Response:
+        path = request.path.rstrip("/")
+        if path in HEALTH:
+            return web.Response(text="ok")
+        if path == "/version":
+            return _json(VERSION)
+        if not path:
+            return _json({"paths": paths_of(self._store.kinds)})
+        aggregated = AGGREGATED in request.headers.get("Accept", "") and path in {"/api", "/apis"}
+        server = self.url.removeprefix("http://")
+        document = discovery_of(self._store.kinds, path, server, aggregated=aggregated)
+        if document is None:
+            raise StatusError(HTTPStatus.NOT_FOUND, "NotFound", "the server could not find the requested resource")
+        return _json(document, content_type=AGGREGATED if aggregated else JSON)
+
+    def _check_allowed(self, verb: str, place: Place) -> None:
+        reason = self.deny(verb, place.id) if self.deny is not None else None
+        if reason is not None:
+            raise forbidden(place.kind, place.name, verb=verb, namespace=place.namespace, reason=reason)
+
+
+def _json(document: Mapping[str, Any], *, status: int = HTTPStatus.OK, content_type: str = JSON) -> web.Response:
+    return web.Response(body=encode(document), status=status, headers={"Content-Type": content_type})

@@ -7,12 +7,14 @@ triggered: every write to the API server wakes it, and it makes what is there lo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
+from safeapply.errors import SandboxError
 from safeapply.resources.objects import Document, GroupKind, Namespace, ResourceId
 from safeapply.sandbox.backends import Backends
 from safeapply.sandbox.bootstrap import role_of_pod
@@ -96,7 +98,9 @@ class Kubelet:
         self._stirred = asyncio.Event()
         self._progress = asyncio.Condition()
         self._jobs: set[asyncio.Task[None]] = set()
-        self._fault: BaseException | None = None
+        self._faults: dict[str, SandboxError] = {}
+        """What kept an object from being carried out, by its uid."""
+        self._defect: BaseException | None = None
         self._outside: frozenset[tuple[str, int]] = frozenset()
         self._outside_turn = asyncio.Lock()
 
@@ -123,9 +127,12 @@ class Kubelet:
             SandboxError: a pod could not be started.
         """
         async with self._progress:
-            await self._progress.wait_for(lambda: self._fault is not None or self._at_rest())
-        if self._fault is not None:
-            raise self._fault
+            await self._progress.wait_for(lambda: self._broken() is not None or self._at_rest())
+        if (fault := self._broken()) is not None:
+            raise fault
+
+    def _broken(self) -> BaseException | None:
+        return self._defect or next(iter(self._faults.values()), None)
 
     def _at_rest(self) -> bool:
         pods = self._objects.list(POD)
@@ -146,10 +153,13 @@ class Kubelet:
         pods = self._objects.list(POD)
         workloads = {str(w["metadata"]["uid"]): w for kind in WORKLOAD_KINDS for w in self._objects.list(kind)}
         for uid, workload in workloads.items():
-            self._control(workload, {pod["metadata"]["name"]: pod for pod in pods if owner_uid(pod) == uid})
+            with self._noting(uid, workload):
+                self._control(workload, {pod["metadata"]["name"]: pod for pod in pods if owner_uid(pod) == uid})
         for pod in pods:
             if (owner := owner_uid(pod)) is not None and owner not in workloads:
                 self._objects.remove(_id_of(pod))
+        held = workloads.keys() | {str(pod["metadata"]["uid"]) for pod in self._objects.list(POD)}
+        self._faults = {uid: fault for uid, fault in self._faults.items() if uid.partition("/")[0] in held}
 
     def _control(self, workload: Document, owned: Mapping[str, Document]) -> None:
         wanted = {pod["metadata"]["name"]: pod for pod in pods_of_workload(workload)}
@@ -170,8 +180,9 @@ class Kubelet:
             if uid not in self._pods:
                 self._pods[uid] = _Pod(pod["metadata"]["name"], address(next(self._numbers)))
                 self._objects.set_status(_id_of(pod), status_of_pod(self._pods[uid].ip, ready=False))
-            if not is_ready(pod) or self._ports(pod) != self._pods[uid].ports:
-                self._spawn(self._bring_up(uid, self._pods[uid], _id_of(pod)))
+            with self._noting(f"{uid}/ports", pod):
+                if not is_ready(pod) or self._ports(pod) != self._pods[uid].ports:
+                    self._spawn(self._bring_up(uid, self._pods[uid], _id_of(pod)))
 
     async def _bring_up(self, uid: str, running: _Pod, resource_id: ResourceId) -> None:
         """Open what has to be open, then say that the pod is ready."""
@@ -179,12 +190,15 @@ class Kubelet:
             pod = self._objects.get(resource_id)
             if pod is None or uid not in self._pods:
                 return
-            await self._open_ports(running, pod)
-            if role_of_pod(pod) is not None and running.envoy is None:
-                proxy = f"{resource_id.name}.{resource_id.namespace}"
-                running.envoy = await self._envoys.start(pod, self._xds_socket_of(proxy))
-            if not is_ready(pod) and self._objects.get(resource_id) is not None:
-                self._objects.set_status(resource_id, status_of_pod(running.ip, ready=True))
+            with self._noting(uid, pod):
+                await self._open_ports(running, pod)
+                if role_of_pod(pod) is not None and running.envoy is None:
+                    proxy = f"{resource_id.name}.{resource_id.namespace}"
+                    running.envoy = await self._envoys.start(pod, self._xds_socket_of(proxy))
+                if not is_ready(pod) and self._objects.get(resource_id) is not None:
+                    self._objects.set_status(resource_id, status_of_pod(running.ip, ready=True))
+        async with self._progress:
+            self._progress.notify_all()
 
     async def _open_ports(self, running: _Pod, pod: Document) -> None:
         wanted = self._ports(pod)
@@ -220,6 +234,19 @@ class Kubelet:
             return frozenset()
         return ports_of_pod(pod, self._objects.list(SERVICE))
 
+    @contextlib.contextmanager
+    def _noting(self, uid: str, document: Document) -> Iterator[None]:
+        """Keep what went wrong with one object, so that the others go on and whoever waits is told."""
+        try:
+            yield
+        except SandboxError as error:
+            self._faults[uid] = error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            said = f"{document['kind']} {document['metadata']['name']} has a field of a wrong type ({error})"
+            self._faults[uid] = SandboxError(said)
+        else:
+            self._faults.pop(uid, None)
+
     def _spawn(self, job: Any) -> None:  # noqa: ANN401 - a coroutine
         task = asyncio.create_task(job)
         self._jobs.add(task)
@@ -228,7 +255,7 @@ class Kubelet:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._jobs.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._fault = self._fault or error
+            self._defect = self._defect or error
             self._stirred.set()
 
 

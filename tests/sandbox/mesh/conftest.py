@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -31,6 +32,26 @@ def until() -> Callable[[Callable[[], object], str], None]:
             time.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture
+def descendants() -> Callable[[int], set[int]]:
+    """Hand over a look at all processes that a process has started, and those that these have."""
+
+    def look(pid: int) -> set[int]:
+        children: dict[int, set[int]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                parent = int(stat.read_text().rpartition(")")[2].split()[1])
+                children.setdefault(parent, set()).add(int(stat.parent.name))
+        found: set[int] = set()
+        frontier = {pid}
+        while frontier:
+            frontier = {child for parent in frontier for child in children.get(parent, ())} - found
+            found |= frontier
+        return found
+
+    return look
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from safeapply.rollout.events import (
     Event,
     NoProxies,
     PlanStarted,
+    Queued,
     Settled,
     Soaking,
     StepDone,
@@ -97,8 +98,10 @@ class LogProgress:
             if step is not None and step.state is State.WAITING and step.proxies:
                 self._log.info(self._still(step))
 
-    def _line(self, before: Progress, event: Event) -> str | None:  # noqa: PLR0911  one for each event
+    def _line(self, before: Progress, event: Event) -> str | None:  # noqa: C901, PLR0911  one for each event
         match event:
+            case Queued(why=why, patience=patience):
+                return f"{why}; waiting up to {duration(patience)}"
             case PlanStarted(plan=plan):
                 return f"{len(plan.steps)} step{'' if len(plan.steps) == 1 else 's'} to go"
             case StepStarted() | StepDone():

@@ -119,7 +119,9 @@ class LiveProgress:
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, min_width=BAR)
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        parts: list[RenderableType] = [table]
+        parts: list[RenderableType] = (
+            [Text(f"{progress.queued}; waiting", "yellow")] if progress.queued else [table]
+        )
         for step in progress.steps:
             table.add_row(*_row(step, len(progress.plan.steps), now))
         parts += [_stragglers(step) for step in progress.steps if step.stragglers]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,12 +13,14 @@ from safeapply.cli.options import (
     ForceConflicts,
     IstioNamespace,
     Kubeconfig,
+    LockTimeout,
     MaxConnections,
     NamespaceName,
     Output,
     OutputFormat,
     Prune,
     Recursive,
+    Report,
     Selector,
     Soak,
     Timeout,
@@ -44,16 +45,14 @@ def apply(  # noqa: PLR0913  one parameter for each option
     selector: Selector = None,
     soak: Soak = "1s",
     barrier_timeout: Timeout = "5m",
+    lock_timeout: LockTimeout = "20s",
     max_connections: MaxConnections = 64,
     force_conflicts: ForceConflicts = False,
     istio_namespace: IstioNamespace = "istio-system",
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     verbose: Verbose = False,
-    report: Annotated[
-        Path | None,
-        typer.Option("--report", metavar="FILE", help="Write what was done, and what was waited for, here."),
-    ] = None,
+    report: Report = None,
     server_side: Annotated[  # noqa: ARG001  accepted, because it is always so
         bool, typer.Option("--server-side", help="Accepted for kubectl's users: every write is server-side.")
     ] = True,
@@ -78,6 +77,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
         dry_run=dry_run is DryRun.SERVER,
         force_conflicts=force_conflicts,
         barrier_timeout=seconds_of(barrier_timeout, option="--barrier-timeout"),
+        lock_timeout=seconds_of(lock_timeout, option="--lock-timeout"),
         max_connections=max_connections,
         verbose=verbose,
         report=report,
@@ -95,15 +95,13 @@ def delete(  # noqa: PLR0913  one parameter for each option
     dry_run: Annotated[DryRun, typer.Option("--dry-run", help="server: plan and write nothing.")] = DryRun.NONE,
     soak: Soak = "1s",
     barrier_timeout: Timeout = "5m",
+    lock_timeout: LockTimeout = "20s",
     max_connections: MaxConnections = 64,
     istio_namespace: IstioNamespace = "istio-system",
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     verbose: Verbose = False,
-    report: Annotated[
-        Path | None,
-        typer.Option("--report", metavar="FILE", help="Write what was done, and what was waited for, here."),
-    ] = None,
+    report: Report = None,
 ) -> None:
     """Delete the objects of manifests: routes first, and what they name when no proxy names it any more."""
     from safeapply.cli.durations import seconds_of
@@ -125,6 +123,7 @@ def delete(  # noqa: PLR0913  one parameter for each option
         dry_run=dry_run is DryRun.SERVER,
         force_conflicts=False,
         barrier_timeout=seconds_of(barrier_timeout, option="--barrier-timeout"),
+        lock_timeout=seconds_of(lock_timeout, option="--lock-timeout"),
         max_connections=max_connections,
         verbose=verbose,
         report=report,

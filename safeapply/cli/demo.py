@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from typing import Annotated
 
 import typer
@@ -38,7 +37,6 @@ def demo(
             seed=seed,
             delays=delays,
             rate=rps,
-            output=sys.stderr,
             tell=lambda words: typer.echo(words, err=True),
         )
     )

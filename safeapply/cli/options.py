@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -15,12 +16,14 @@ __all__ = [
     "IstioNamespace",
     "Kubeconfig",
     "Live",
+    "LockTimeout",
     "MaxConnections",
     "NamespaceName",
     "Output",
     "OutputFormat",
     "Prune",
     "Recursive",
+    "Report",
     "Selector",
     "Soak",
     "Timeout",
@@ -73,11 +76,18 @@ Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead with
 Timeout: TypeAlias = Annotated[
     str, typer.Option("--barrier-timeout", "--timeout", help="How long one barrier may stay closed.")
 ]
+LockTimeout: TypeAlias = Annotated[
+    str, typer.Option("--lock-timeout", help="How long to wait for another rollout to end; 0 for not at all.")
+]
 MaxConnections: TypeAlias = Annotated[
     int, typer.Option("--max-connections", min=1, help="How many Envoys may be asked at once.")
 ]
 ForceConflicts: TypeAlias = Annotated[
     bool, typer.Option("--force-conflicts", help="Take fields over that another field manager owns.")
+]
+Report: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", help="Write what was done, and what was waited for, here."),
 ]
 Verbose: TypeAlias = Annotated[
     bool, typer.Option("--verbose", "-v", help="Tell every change of a count, line by line.")

@@ -54,6 +54,7 @@ class Manner:
     dry_run: bool
     force_conflicts: bool
     barrier_timeout: float
+    lock_timeout: float
     max_connections: int
     verbose: bool
     report: Path | None
@@ -96,7 +97,8 @@ async def _carry_out(made: Planned, connection: Connection, cluster: KubeCluster
     clock, events = SystemClock(), list[Event]()
     proxies = PortForward(connection, max_connections=manner.max_connections)
     options = RolloutOptions(
-        barrier_timeout=manner.barrier_timeout, lock=Lock(manner.root_namespace, holder=_holder())
+        barrier_timeout=manner.barrier_timeout,
+        lock=Lock(manner.root_namespace, holder=_holder(), patience=manner.lock_timeout),
     )
     try:
         async with listener_on(sys.stderr, os.environ, clock=clock, verbose=manner.verbose) as listener:

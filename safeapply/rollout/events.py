@@ -14,6 +14,7 @@ __all__ = [
     "Event",
     "NoProxies",
     "PlanStarted",
+    "Queued",
     "Settled",
     "Soaking",
     "StepDone",
@@ -26,11 +27,21 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class PlanStarted:
-    """The first event, and it carries the whole plan, so that a listener can draw it before it runs."""
+class Queued:
+    """Another rollout holds the Lease; this one waits for it before it starts."""
 
     at: float
     """Seconds on the rollout's clock, as in every event."""
+    why: str
+    patience: float
+    """How many seconds it will wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStarted:
+    """The rollout begins; the event carries the whole plan, so that a listener can draw it before it runs."""
+
+    at: float
     plan: Plan
 
 
@@ -134,5 +145,15 @@ class Stopped:
 
 
 Event: TypeAlias = (
-    PlanStarted | StepStarted | Waiting | BarrierPassed | NoProxies | Soaking | Wrote | StepDone | Settled | Stopped
+    Queued
+    | PlanStarted
+    | StepStarted
+    | Waiting
+    | BarrierPassed
+    | NoProxies
+    | Soaking
+    | Wrote
+    | StepDone
+    | Settled
+    | Stopped
 )

@@ -67,7 +67,9 @@ async def carry_out(
         return
     poller = Poller(cluster, proxies, clock, emit, plan.label_keys, options.pace)
     rollout = _Rollout(plan, cluster, clock, emit, options, poller, versions=dict(plan.versions))
-    lock: AbstractAsyncContextManager[None] = held(options.lock, cluster, clock) if options.lock else nullcontext()
+    lock: AbstractAsyncContextManager[None] = (
+        held(options.lock, cluster, clock, emit) if options.lock else nullcontext()
+    )
     async with lock:
         await rollout.run()
 

@@ -7,7 +7,7 @@ one loses. A run that is killed leaves a Lease behind that is stale after ``dura
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,9 +15,12 @@ from datetime import datetime, timedelta
 from safeapply.errors import ClusterChangedError, ClusterError, LockedError
 from safeapply.ports import Clock, Cluster
 from safeapply.resources.objects import Document, Namespace, Resource, ResourceId
+from safeapply.rollout.events import Queued
 
 __all__ = ["Lock", "held"]
 
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at a Lease that somebody holds."""
 MICROSECONDS = "%Y-%m-%dT%H:%M:%S.%fZ"
 """The form of a Kubernetes MicroTime."""
 
@@ -32,6 +35,8 @@ class Lock:
     name: str = "safeapply"
     duration: float = 15.0
     """Seconds after which a Lease that nobody renews is stale."""
+    patience: float = 20.0
+    """Seconds to wait for the holder: longer than ``duration``, so that a killed run can be run again at once."""
 
     @property
     def id(self) -> ResourceId:
@@ -40,13 +45,15 @@ class Lock:
 
 
 @asynccontextmanager
-async def held(lock: Lock, cluster: Cluster, clock: Clock) -> AsyncIterator[None]:
-    """Hold the Lease for as long as the context lasts.
+async def held(
+    lock: Lock, cluster: Cluster, clock: Clock, emit: Callable[[Queued], None] = lambda _: None
+) -> AsyncIterator[None]:
+    """Hold the Lease for as long as the context lasts; wait for it first, as long as ``lock.patience`` allows.
 
     Raises:
         LockedError: another rollout holds it, and says since when; or this one lost it.
     """
-    claimed = await _claim(lock, cluster, clock)
+    claimed = await _claim(lock, cluster, clock, emit)
     body = asyncio.current_task()
     lost: list[ClusterChangedError] = []
     renewing = asyncio.create_task(_renew(lock, cluster, clock, claimed, body, lost))
@@ -63,20 +70,38 @@ async def held(lock: Lock, cluster: Cluster, clock: Clock) -> AsyncIterator[None
         await _release(lock, cluster)
 
 
-async def _claim(lock: Lock, cluster: Cluster, clock: Clock) -> Resource:
-    lease = await cluster.get(lock.id) or await cluster.apply(_lease(lock, {}))
-    holder, renewed = lease.spec.get("holderIdentity"), _time(lease.spec.get("renewTime"))
-    valid = timedelta(seconds=float(lease.spec.get("leaseDurationSeconds") or lock.duration))
-    if holder and renewed is not None and renewed + valid > clock.wall():
-        since = lease.spec.get("acquireTime", "")
-        raise LockedError(
-            f"{holder} is rolling out to this mesh since {since}; wait for it, or run again "
-            f"{lock.duration:g} s after it has ended (lock: {lock.id})"
-        )
+async def _claim(lock: Lock, cluster: Cluster, clock: Clock, emit: Callable[[Queued], None]) -> Resource:
+    lease = await _awaited(lock, cluster, clock, emit)
     try:
         return await cluster.apply(_held(lock, clock, lease.resource_version, acquired=clock.wall()))
     except ClusterChangedError as error:
         raise LockedError(f"another rollout took {lock.id} at this moment; run the command again") from error
+
+
+async def _awaited(lock: Lock, cluster: Cluster, clock: Clock, emit: Callable[[Queued], None]) -> Resource:
+    """Return the Lease when nobody holds it, or whoever does has not renewed it in time."""
+    begun, told = clock.now(), False
+    while True:
+        lease = await cluster.get(lock.id) or await cluster.apply(_lease(lock, {}))
+        if not _is_held(lock, lease, clock):
+            return lease
+        waited = clock.now() - begun
+        if waited >= lock.patience:
+            raise LockedError(f"{_told(lease)}; wait for it to end (lock: {lock.id})")
+        if not told:
+            emit(Queued(clock.now(), _told(lease), lock.patience))
+        told = True
+        await clock.sleep(min(LOOK_AGAIN, lock.patience - waited))
+
+
+def _is_held(lock: Lock, lease: Resource, clock: Clock) -> bool:
+    renewed = _time(lease.spec.get("renewTime"))
+    valid = timedelta(seconds=float(lease.spec.get("leaseDurationSeconds") or lock.duration))
+    return bool(lease.spec.get("holderIdentity")) and renewed is not None and renewed + valid > clock.wall()
+
+
+def _told(lease: Resource) -> str:
+    return f"{lease.spec['holderIdentity']} is rolling out to this mesh since {lease.spec.get('acquireTime', '?')}"
 
 
 async def _renew(

@@ -17,6 +17,7 @@ from safeapply.rollout.events import (
     Event,
     NoProxies,
     PlanStarted,
+    Queued,
     Settled,
     Soaking,
     StepDone,
@@ -80,11 +81,15 @@ class Progress:
     """The time of the last event."""
     steps: tuple[StepProgress, ...] = ()
     proxyless: bool = False
+    queued: str = ""
+    """Who holds the Lease, while nothing has begun."""
     ended: Settled | Stopped | None = None
 
     def after(self, event: Event) -> Progress:
         """Return the progress that one more event makes."""
         match event:
+            case Queued(at=at, why=why):
+                return replace(self, now=at, queued=why)
             case PlanStarted(at=at, plan=plan):
                 return Progress(plan, at, at, _pending(plan))
             case Settled():

@@ -10,7 +10,7 @@ import pytest
 from safeapply.errors import BarrierTimeoutError, ClusterChangedError, LockedError, RejectedError
 from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
 from safeapply.resources.objects import Namespace, Resource, ResourceId
-from safeapply.rollout.events import Event, PlanStarted, Settled, Soaking, Stopped, Wrote
+from safeapply.rollout.events import Event, PlanStarted, Queued, Settled, Soaking, Stopped, Wrote
 from safeapply.rollout.executor import RolloutOptions, carry_out
 from safeapply.rollout.lock import Lock, held
 from safeapply.xds.expectations import ClusterActive, Expectation
@@ -163,6 +163,24 @@ async def test_a_second_rollout_is_told_who_holds_the_lease() -> None:
                 pytest.fail("two rollouts at once")
 
 
+async def test_a_second_rollout_waits_for_the_first_and_says_so() -> None:
+    """No interleaving, and no failed pipeline where a few seconds do."""
+    clock, cluster, events = JumpingClock(), MemoryCluster(), list[Queued]()
+    has_it = asyncio.Event()
+
+    async def first() -> None:
+        async with held(Lock(ROOT, "alice"), cluster, clock):
+            has_it.set()
+            while not events:
+                await clock.sleep(0.1)
+
+    begun = asyncio.create_task(first())
+    await has_it.wait()
+    async with held(Lock(ROOT, "bob"), cluster, clock, events.append):
+        assert begun.done()
+    assert [event.why[:35] for event in events] == ["alice is rolling out to this mesh s"]
+
+
 async def test_a_lease_is_renewed_for_as_long_as_it_is_needed() -> None:
     """A rollout of minutes keeps its Lease of seconds."""
     clock, cluster = JumpingClock(), MemoryCluster()
@@ -181,6 +199,17 @@ async def test_a_stale_lease_is_taken_over() -> None:
         left_behind = cluster.objects[killed.id]
     cluster.objects[killed.id] = left_behind
     await clock.sleep(killed.duration + 1)
+    async with held(Lock(ROOT, "next"), cluster, clock):
+        assert cluster.objects[killed.id].spec["holderIdentity"] == "next"
+
+
+async def test_a_killed_run_can_be_run_again_at_once() -> None:
+    """The patience is longer than the Lease of the dead."""
+    clock, cluster = JumpingClock(), MemoryCluster()
+    killed = Lock(ROOT, "killed")
+    async with held(killed, cluster, clock):
+        left_behind = cluster.objects[killed.id]
+    cluster.objects[killed.id] = left_behind
     async with held(Lock(ROOT, "next"), cluster, clock):
         assert cluster.objects[killed.id].spec["holderIdentity"] == "next"
 

@@ -41,7 +41,7 @@ def without(value: dict[str, Any], doomed: FieldSet, kept: FieldSet, lists: List
         child, owned = result[name], kept.get(element)
         if isinstance(child, dict) and child:
             rest: Any = without(child, below, owned or {}, lists)
-        elif isinstance(child, list) and below and name in lists:
+        elif isinstance(child, list) and child and name in lists:
             rest = _without_items(child, below, owned or {}, (name, lists))
         else:
             rest = None

@@ -35,6 +35,9 @@ _NAMED_PORTS: Final[ListKeys] = {**META_LISTS, "ports": ("name",)}
 _NAMED_VARIABLES: Final[ListKeys] = {**META_LISTS, "env": ("name",)}
 _LISTENERS: Final[ListKeys] = {**_CONDITIONS, "listeners": ("name",)}
 
+_ALL: Final = ("all",)
+_GATEWAY_API: Final = ("gateway-api",)
+
 _PHASE: Final[tuple[Column, ...]] = (("Status", "status.phase"),)
 _POD_COLUMNS: Final[tuple[Column, ...]] = (*_PHASE, ("IP", "status.podIP"))
 _SERVICE_COLUMNS: Final[tuple[Column, ...]] = (
@@ -55,10 +58,10 @@ _CORE: Final = (
     Kind("", ("v1",), "Node", "nodes", ("no",), namespaced=False, lists=_CONDITIONS),
     Kind("", ("v1",), "PersistentVolume", "persistentvolumes", ("pv",), namespaced=False),
     Kind("", ("v1",), "PersistentVolumeClaim", "persistentvolumeclaims", ("pvc",), lists=_CONDITIONS),
-    Kind("", ("v1",), "Pod", "pods", ("po",), lists=_POD, columns=_POD_COLUMNS),
+    Kind("", ("v1",), "Pod", "pods", ("po",), lists=_POD, columns=_POD_COLUMNS, categories=_ALL),
     Kind("", ("v1",), "ResourceQuota", "resourcequotas", ("quota",)),
     Kind("", ("v1",), "Secret", "secrets"),
-    Kind("", ("v1",), "Service", "services", ("svc",), lists=_SERVICE, columns=_SERVICE_COLUMNS),
+    Kind("", ("v1",), "Service", "services", ("svc",), lists=_SERVICE, columns=_SERVICE_COLUMNS, categories=_ALL),
     Kind("", ("v1",), "ServiceAccount", "serviceaccounts", ("sa",), lists=_SECRETS),
 )
 _WORKLOADS: Final = (
@@ -69,9 +72,8 @@ _WORKLOADS: Final = (
     Kind("autoscaling", ("v2", "v1"), "HorizontalPodAutoscaler", "horizontalpodautoscalers", ("hpa",)),
     Kind("batch", ("v1",), "CronJob", "cronjobs", ("cj",), lists=_POD),
     Kind("batch", ("v1",), "Job", "jobs", lists=_POD),
-    Kind("policy", ("v1",), "PodDisruptionBudget", "poddisruptionbudgets", ("pdb",), lists=_CONDITIONS),
 )
-_CLUSTER: Final = (
+_OTHERS: Final = (
     Kind(
         "apiextensions.k8s.io",
         ("v1",),
@@ -86,6 +88,7 @@ _CLUSTER: Final = (
     Kind("networking.k8s.io", ("v1",), "Ingress", "ingresses", ("ing",)),
     Kind("networking.k8s.io", ("v1",), "IngressClass", "ingressclasses", namespaced=False),
     Kind("networking.k8s.io", ("v1",), "NetworkPolicy", "networkpolicies", ("netpol",)),
+    Kind("policy", ("v1",), "PodDisruptionBudget", "poddisruptionbudgets", ("pdb",), lists=_CONDITIONS),
     Kind("rbac.authorization.k8s.io", ("v1",), "ClusterRole", "clusterroles", namespaced=False),
     Kind("rbac.authorization.k8s.io", ("v1",), "ClusterRoleBinding", "clusterrolebindings", namespaced=False),
     Kind("rbac.authorization.k8s.io", ("v1",), "Role", "roles"),
@@ -137,8 +140,9 @@ def _gateway_api() -> Iterator[Kind]:
 
 BUILT_IN: Final = (
     *_CORE,
-    *_WORKLOADS,
-    *_CLUSTER,
-    *(replace(kind, custom=True) for kind in (*_istio(), *_gateway_api())),
+    *(replace(kind, categories=_ALL) for kind in _WORKLOADS),
+    *_OTHERS,
+    *(replace(kind, custom=True, categories=("istio-io", kind.group.replace(".", "-"))) for kind in _istio()),
+    *(replace(kind, custom=True, categories=_GATEWAY_API) for kind in _gateway_api()),
 )
 """Every kind that needs no definition."""

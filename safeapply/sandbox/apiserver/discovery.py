@@ -105,7 +105,7 @@ def _resource(kind: Kind) -> Iterator[Mapping[str, Any]]:
         "namespaced": kind.namespaced,
         "kind": kind.name,
     }
-    yield {**described, "verbs": _VERBS, "shortNames": list(kind.short_names)}
+    yield {**described, "verbs": _VERBS, "shortNames": list(kind.short_names), "categories": list(kind.categories)}
     for subresource in _subresources(kind):
         name = f"{kind.plural}/{subresource}"
         yield {**described, "name": name, "singularName": "", "verbs": ["get", "patch", "update"]}
@@ -136,6 +136,7 @@ def _aggregated(kind: Kind, version: str) -> Mapping[str, Any]:
         "singularResource": kind.singular,
         "verbs": _VERBS,
         "shortNames": list(kind.short_names),
+        "categories": list(kind.categories),
         "subresources": subresources,
     }
 

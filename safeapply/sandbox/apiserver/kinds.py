@@ -42,6 +42,8 @@ class Kind:
     namespaced: bool = True
     lists: ListKeys = field(default_factory=lambda: META_LISTS, hash=False)
     columns: tuple[Column, ...] = ()
+    categories: tuple[str, ...] = ()
+    """Names for several kinds at once, as ``all`` in ``kubectl get all``."""
     custom: bool = False
     """Defined by a CustomResourceDefinition: patches merge plainly, and a PUT has to carry a resourceVersion."""
 

@@ -73,6 +73,7 @@ def defined_kind(definition: Document) -> Kind:
         name=names["kind"],
         plural=names["plural"],
         short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
         namespaced=spec.get("scope") != "Cluster",
         lists={**META_LISTS, **dict(_mergeable(versions[0].get("schema")))},
         columns=tuple((one["name"], one["jsonPath"].lstrip(".")) for one in columns if one["type"] != "date"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -58,12 +58,27 @@ class Ledger:
     def list(self, kind: GroupKind, namespace: Namespace | None = None) -> tuple[Document, ...]:
         """Return all objects of a kind, by namespace and name."""
         if kind not in self._in_order:
-            objects = sorted(self._objects[kind].items(), key=lambda pair: (pair[0].namespace, pair[0].name))
-            self._in_order[kind] = tuple(document for _, document in objects)
+            self._in_order[kind] = _in_order(self._objects[kind])
         found = self._in_order[kind]
         if namespace is None:
             return found
         return tuple(document for document in found if document["metadata"].get("namespace") == namespace)
+
+    def list_as_of(self, kind: GroupKind, version: int) -> tuple[Document, ...]:
+        """Return all objects of a kind as they were at a version, by namespace and name.
+
+        Raises:
+            StatusError: 410, where not all writes since then are kept.
+        """
+        if version >= self.resource_version:
+            return self.list(kind)
+        objects = dict(self._objects[kind])
+        for revision in reversed(self.since(kind, version)):
+            if revision.before is None:
+                objects.pop(revision.event.id)
+            else:
+                objects[revision.event.id] = revision.before
+        return _in_order(objects)
 
     def get(self, resource_id: ResourceId) -> Document | None:
         """Return one object, or None where there is none."""
@@ -124,3 +139,7 @@ class Ledger:
                     listener(event)
         finally:
             self._telling = False
+
+
+def _in_order(objects: Mapping[ResourceId, Document]) -> tuple[Document, ...]:
+    return tuple(objects[key] for key in sorted(objects, key=lambda key: (key.namespace, key.name)))

@@ -52,15 +52,14 @@ def one_of(place: Place, document: Document, form: Form, now: datetime) -> Mappi
         case Form.METADATA:
             return _metadata(document)
         case Form.TABLE:
-            version = document["metadata"].get("resourceVersion", "")
-            return _table(place.kind, (document,), version, now)
+            metadata = {"resourceVersion": document["metadata"].get("resourceVersion", "")}
+            return _table(place.kind, (document,), metadata, now)
 
 
 def list_of(
-    place: Place, documents: Sequence[Document], *, form: Form, version: int, now: datetime
+    place: Place, documents: Sequence[Document], metadata: Mapping[str, Any], *, form: Form, now: datetime
 ) -> Mapping[str, Any]:
-    """Return many objects in a form; ``version`` is where a watch may go on."""
-    metadata = {"resourceVersion": str(version)}
+    """Return many objects in a form; the metadata says where a watch, or the list itself, may go on."""
     match form:
         case Form.OBJECT:
             name, items = f"{place.kind.name}List", [_in_version(place, one) for one in documents]
@@ -69,7 +68,7 @@ def list_of(
             name, items = "PartialObjectMetadataList", [_metadata(one) for one in documents]
             return {"kind": name, "apiVersion": _META, "metadata": metadata, "items": items}
         case Form.TABLE:
-            return _table(place.kind, documents, str(version), now)
+            return _table(place.kind, documents, metadata, now)
 
 
 def _in_version(place: Place, document: Document) -> Mapping[str, Any]:
@@ -82,7 +81,9 @@ def _metadata(document: Document) -> Mapping[str, Any]:
     return {"kind": "PartialObjectMetadata", "apiVersion": _META, "metadata": document["metadata"]}
 
 
-def _table(kind: Kind, documents: Sequence[Document], version: str, now: datetime) -> Mapping[str, Any]:
+def _table(
+    kind: Kind, documents: Sequence[Document], metadata: Mapping[str, Any], now: datetime
+) -> Mapping[str, Any]:
     headings = ["Name", *(name for name, _ in kind.columns), "Age"]
     formats = {"Name": "name"}
     columns = [
@@ -93,7 +94,7 @@ def _table(kind: Kind, documents: Sequence[Document], version: str, now: datetim
     return {
         "kind": "Table",
         "apiVersion": _META,
-        "metadata": {"resourceVersion": version},
+        "metadata": metadata,
         "columnDefinitions": columns,
         "rows": rows,
     }

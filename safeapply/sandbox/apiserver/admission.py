@@ -73,10 +73,18 @@ def _faults_of_server(kind: Kind, document: Mapping[str, Any]) -> Iterator[tuple
             if not spec.get("ports") and spec.get("clusterIP") != "None":
                 yield "spec.ports", "Required value"
         case group_kind if group_kind == CRD:
-            try:
-                defined_kind(document)
-            except (LookupError, TypeError, AttributeError):
-                yield "spec", "Invalid value: group, names, scope and versions are required"
+            yield from _definition(document)
+
+
+def _definition(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    try:
+        kind = defined_kind(document)
+    except (LookupError, TypeError, AttributeError):
+        yield "spec", "Invalid value: group, names, scope and versions are required"
+        return
+    name = document["metadata"]["name"]
+    if name != kind.resource:
+        yield "metadata.name", f'Invalid value: "{name}": must be spec.names.plural+"."+spec.group'
 
 
 def _destination_rule(spec: Mapping[str, Any]) -> Iterator[str]:

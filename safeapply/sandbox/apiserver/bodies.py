@@ -35,6 +35,7 @@ _Loader.yaml_implicit_resolvers = {
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
 
+DEEPEST: Final = 100
 _PLAIN: Final = frozenset({"", "application/json", "application/yaml", "*/*"})
 encode: Final = msgspec.json.Encoder().encode
 
@@ -45,6 +46,13 @@ def decode(body: bytes, content_type: str) -> Any:  # noqa: ANN401 - any JSON va
     Raises:
         StatusError: 400, where it is neither JSON nor, as far as the type allows that, YAML.
     """
+    value = _decoded(body, content_type)
+    if not _is_shallow(value, DEEPEST):
+        raise bad_request(f"the object provided is nested deeper than {DEEPEST} levels")
+    return value
+
+
+def _decoded(body: bytes, content_type: str) -> Any:  # noqa: ANN401 - any JSON value
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -56,6 +64,17 @@ def decode(body: bytes, content_type: str) -> Any:  # noqa: ANN401 - any JSON va
         raise bad_request(f"error decoding YAML: {' '.join(str(error).split())}") from error
 
 
+def _is_shallow(value: object, left: int) -> bool:
+    """Tell whether a value can be walked through by functions that call themselves."""
+    match value:
+        case dict():
+            return left > 0 and all(_is_shallow(child, left - 1) for child in value.values())
+        case list():
+            return left > 0 and all(_is_shallow(child, left - 1) for child in value)
+        case _:
+            return True
+
+
 def decode_object(body: bytes, content_type: str) -> dict[str, Any]:
     """Return the object that a POST or a PUT carries.
 
@@ -64,7 +83,8 @@ def decode_object(body: bytes, content_type: str) -> dict[str, Any]:
     """
     if content_type not in _PLAIN:
         raise unsupported(
-            f"the body of the request was in an unknown format - accepted media types include: {_PLAIN}"
+            "the body of the request was in an unknown format - accepted media types include: "
+            "application/json, application/yaml"
         )
     document = decode(body, content_type)
     if not isinstance(document, dict):

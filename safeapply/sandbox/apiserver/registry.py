@@ -66,6 +66,9 @@ def defined_kind(definition: Document) -> Kind:
     spec = definition["spec"]
     names = spec["names"]
     versions = sorted((one for one in spec["versions"] if one.get("served", True)), key=_priority, reverse=True)
+    words = [spec["group"], names["kind"], names["plural"], *(one["name"] for one in versions)]
+    if not all(isinstance(word, str) for word in words):
+        raise TypeError("group, kind, plural and versions have to be words")
     columns = versions[0].get("additionalPrinterColumns") or ()
     return Kind(
         group=spec["group"],

@@ -14,15 +14,17 @@ from typing import Any, Final
 
 import yaml
 from aiohttp import web
+from aiohttp.log import server_logger
 
 from safeapply.resources.objects import Document, Namespace, ResourceId
 from safeapply.sandbox.apiserver.bodies import encode
+from safeapply.sandbox.apiserver.chunks import part_of
 from safeapply.sandbox.apiserver.discovery import AGGREGATED, VERSION, discovery_of, paths_of
 from safeapply.sandbox.apiserver.paths import Place, place_of
 from safeapply.sandbox.apiserver.portforward import forward, ports_of
 from safeapply.sandbox.apiserver.representations import form_of, list_of, one_of
 from safeapply.sandbox.apiserver.selectors import selection_of
-from safeapply.sandbox.apiserver.statuses import StatusError, forbidden, not_found
+from safeapply.sandbox.apiserver.statuses import StatusError, forbidden, internal, not_allowed, not_found
 from safeapply.sandbox.apiserver.store import STATUS, Store
 from safeapply.sandbox.apiserver.watches import watch_of
 from safeapply.sandbox.apiserver.writes import Written, write
@@ -113,6 +115,10 @@ class ApiServer:
             message = f"Request entity too large: limit is {LARGEST_BODY}"
             refusal = StatusError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", message)
             return _json(refusal.document, status=refusal.code)
+        except Exception as error:  # noqa: BLE001 - every request gets an answer that clients can read
+            server_logger.exception("%s %s failed", request.method, request.path)
+            refusal = internal(error)
+            return _json(refusal.document, status=refusal.code)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         place = place_of(self._store.kinds, request.path)
@@ -122,11 +128,9 @@ class ApiServer:
             return await self._forward(request, place)
         verb = VERBS.get((request.method, bool(place.name)))
         if verb is None or place.subresource not in {"", STATUS}:
-            raise StatusError(
-                HTTPStatus.METHOD_NOT_ALLOWED,
-                "MethodNotAllowed",
-                "the server does not allow this method on the requested resource",
-            )
+            raise not_allowed()
+        if verb in {"create", "deletecollection"} and place.kind.namespaced and not place.namespace:
+            raise not_allowed()
         if verb == "list" and request.query.get("watch") in {"1", "true"}:
             verb = "watch"
         self._check_allowed(verb, place)
@@ -148,10 +152,11 @@ class ApiServer:
 
     def _list(self, request: web.Request, place: Place) -> web.Response:
         selection = selection_of(place.kind, place.namespace, request.query)
-        found = self._store.list(place.kind.group_kind, selection.namespace)
-        chosen = [one for one in found if selection.holds(one)] if selection.tests else found
-        form, version = form_of(request.headers.get("Accept", "")), self._store.resource_version
-        return _json(list_of(place, chosen, form=form, version=version, now=datetime.now(UTC)))
+        part, form = part_of(request.query), form_of(request.headers.get("Accept", ""))
+        version = self._store.resource_version if part.version is None else part.version
+        found = self._store.ledger.list_as_of(place.kind.group_kind, version)
+        chosen, metadata = part.cut([one for one in found if selection.holds(one)], version)
+        return _json(list_of(place, chosen, metadata, form=form, now=datetime.now(UTC)))
 
     async def _watch(self, request: web.Request, place: Place) -> web.StreamResponse:
         selection = selection_of(place.kind, place.namespace, request.query)

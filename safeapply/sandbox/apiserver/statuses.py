@@ -19,7 +19,9 @@ __all__ = [
     "denied",
     "expired",
     "forbidden",
+    "internal",
     "invalid",
+    "not_allowed",
     "not_found",
     "success",
     "unsupported",
@@ -120,6 +122,18 @@ def forbidden(kind: Kind, name: str, *, verb: str, namespace: str, reason: str) 
         f"{where}: {reason}"
     )
     return StatusError(HTTPStatus.FORBIDDEN, "Forbidden", message, details=_details(kind, name))
+
+
+def not_allowed() -> StatusError:
+    """Say that the path is one, but not for this method."""
+    message = "the server does not allow this method on the requested resource"
+    return StatusError(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+
+
+def internal(error: Exception) -> StatusError:
+    """Say that the server itself failed, as the real one does where it panics."""
+    message = f"Internal error occurred: {type(error).__name__}: {error}"
+    return StatusError(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", message)
 
 
 def expired(asked: int, oldest: int) -> StatusError:

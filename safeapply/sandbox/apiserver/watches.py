@@ -16,11 +16,12 @@ from typing import Any, Final
 from aiohttp import web
 
 from safeapply.sandbox.apiserver.bodies import encode
+from safeapply.sandbox.apiserver.figures import figure
 from safeapply.sandbox.apiserver.ledger import Ledger, Revision
 from safeapply.sandbox.apiserver.paths import Place
 from safeapply.sandbox.apiserver.representations import Form, one_of
 from safeapply.sandbox.apiserver.selectors import Selection
-from safeapply.sandbox.apiserver.statuses import StatusError, bad_request
+from safeapply.sandbox.apiserver.statuses import StatusError
 from safeapply.sandbox.watching import WatchType
 
 __all__ = ["Watch", "watch_of"]
@@ -114,8 +115,7 @@ def watch_of(place: Place, selection: Selection, form: Form, query: Mapping[str,
         StatusError: 400, where a figure in it is none.
     """
     marks_start = query.get("sendInitialEvents") in {"1", "true"}
-    since = _figure(query, "resourceVersion")
-    seconds = _figure(query, "timeoutSeconds")
+    since, seconds = (figure(query, name) for name in ("resourceVersion", "timeoutSeconds"))
     return Watch(
         place,
         selection,
@@ -125,13 +125,6 @@ def watch_of(place: Place, selection: Selection, form: Form, query: Mapping[str,
         bookmarks=query.get("allowWatchBookmarks") in {"1", "true"},
         marks_start=marks_start,
     )
-
-
-def _figure(query: Mapping[str, str], name: str) -> int:
-    text = query.get(name, "") or "0"
-    if not text.isdecimal():
-        raise bad_request(f'Invalid value for {name}: "{text}": must be a whole number')
-    return int(text)
 
 
 def _line(kind: str, document: Mapping[str, Any]) -> bytes:

@@ -150,9 +150,10 @@ def _delete_all(store: Store, sent: _Sent) -> Written:
 
 def _options(sent: _Sent) -> Mapping[str, Any]:
     options = decode(sent.body, sent.content_type) if sent.body.strip() else {}
-    if options is not None and not isinstance(options, dict):
-        raise bad_request("DeleteOptions have to be an object")
-    return options or {}
+    options = {} if options is None else options
+    if not isinstance(options, dict) or not isinstance(options.get("preconditions") or {}, dict):
+        raise bad_request("DeleteOptions and their preconditions have to be objects")
+    return options
 
 
 def _addressed(sent: _Sent) -> dict[str, Any]:

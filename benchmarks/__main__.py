@@ -1,12 +1,14 @@
-"""Print every figure as it is measured; name parts of names on the command line to measure only those."""
+"""Print every figure as it is measured, a JSON line each; name groups on the command line to measure only those."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import planning
+from benchmarks import planning, rollouts
+
+GROUPS = {"planning": planning.figures, "rollouts": rollouts.figures}
 
 if __name__ == "__main__":
-    for figure in planning.figures():
-        print(figure, flush=True)
-    sys.exit(0)
+    for name in sys.argv[1:] or GROUPS:
+        for figure in GROUPS[name]():
+            print(figure, flush=True)

@@ -17,10 +17,11 @@ __all__ = ["demo"]
 def demo(
     *,
     proxies: Proxies = 10,
-    seed: Seed = 1,
+    # Of the seeds 1 to 5 the one with the median of losses in kubectl's order (0 to 196, by `make bench`).
+    seed: Seed = 2,
     lag: Lag = DEFAULT_LAG,
     delay: Delay = DEFAULT_DELAY,
-    rps: Annotated[float, typer.Option("--rps", min=1, help="Requests per second, in all.")] = 200.0,
+    rps: Annotated[float, typer.Option("--rps", min=1, help="Requests per second, in all.")] = 1000.0,
     output: Output = OutputFormat.TEXT,
 ) -> None:
     """Rename a subset under load in four ways, and count what each way loses."""

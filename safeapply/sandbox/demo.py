@@ -139,24 +139,16 @@ def barriers(writes: Sequence[Write], deliveries: Sequence[Delivery]) -> tuple[t
 def print_demo(result: Demo, console: Console) -> None:
     """Print the table: what failed, why, and how long the change took."""
     document = result.to_document()
-    table = Table(title="One change, four ways", caption=_caption(result), caption_justify="left")
-    for heading in (
-        "method",
-        "requests",
-        "failed",
-        "response flags",
-        "seconds",
-        "of which soak",
-        "true propagation",
-    ):
-        table.add_column(heading, justify="left" if heading in {"method", "response flags"} else "right")
+    table = Table(title="One change, four ways", caption=_caption(result), caption_justify="left", min_width=80)
+    for heading in ("method", "requests", "failed", "flags", "seconds", "soak", "propagation"):
+        table.add_column(heading, justify="left" if heading in {"method", "flags"} else "right")
     for line in document["runs"]:
         flags = ", ".join(f"{flag} {count}" for flag, count in line["byFlag"].items())
         times = (line["seconds"], line["soakSeconds"], line["propagationSeconds"])
         figures = [f"{seconds:.1f}" for seconds in times]
         failed = f"[red]{line['failed']}[/red]" if line["failed"] else "[green]0[/green]"
         table.add_row(line["method"], str(line["requests"]), failed, flags or "-", *figures)
-    console.print(table)
+    console.print(table, highlight=False)
 
 
 def _script(pause: int | None) -> tuple[str, ...]:
@@ -206,6 +198,7 @@ def _line(run: Run) -> Mapping[str, Any]:
         "failed": report.tally.failed,
         "byFlag": report.tally.by_flag,
         "seconds": round(seconds, 3),
+        "commandSeconds": round(report.ended - report.started, 3),
         "soakSeconds": run.outcome.get("soakSeconds", 0),
         "propagationSeconds": round(sum(propagation(group, report.deliveries) for group in groups), 3),
         "barriers": len(groups),
@@ -219,8 +212,13 @@ def _arrival(group: Sequence[Write], deliveries: Sequence[Delivery]) -> float:
 def _caption(result: Demo) -> str:
     report = result.runs[0].report
     delays = report.scene.delays
-    return (
-        f"{len(report.proxies)} Envoys, {report.scene.replicas} istiod replicas, {report.rate:.0f} requests/s; "
-        f"informer lag {delays.lag} per replica and kind, debounce {delays.debounce} s, "
-        f"push delay {delays.push} per proxy; seed {report.scene.seed}"
+    return "\n".join(
+        (
+            "seconds: from the first write to the last proxy; soak: the part of them that",
+            "is left for requests under way; propagation: the slowest proxy's, as drawn",
+            f"{len(report.proxies)} Envoys, {report.scene.replicas} istiod replicas, {report.rate:.0f} requests/s, "
+            f"seed {report.scene.seed}",
+            f"informer lag {delays.lag} per replica and kind, debounce {delays.debounce} s,",
+            f"push delay {delays.push} per proxy",
+        )
     )

@@ -55,9 +55,13 @@ async def run_command(
         env=env,
         stdout=output,
         process_group=0,
-        preexec_fn=None if terminal is None else lambda: _take(terminal, os.getpid()),
     )
     try:
+        if terminal is not None:
+            # From here and not between fork and exec, where gRPC's threads make every line a hazard. Who read from
+            # the terminal before it was theirs has been stopped by the kernel, and goes on.
+            _take(terminal, process.pid)
+            _signal_group(process.pid, signal.SIGCONT)
         async with _watched(process, janitor):
             code = await process.wait()
     finally:

@@ -216,10 +216,8 @@ def _caption(result: Demo) -> str:
         (
             "seconds: from the first write to the last proxy; soak: the part of them that",
             "is left for requests under way; propagation: the slowest proxy's, as drawn",
-            (
-                f"{len(report.proxies)} Envoys, {report.scene.replicas} istiod replicas, {report.rate:.0f} requests/s, "
-                f"seed {report.scene.seed}"
-            ),
+            f"{len(report.proxies)} Envoys, {report.scene.replicas} istiod replicas",
+            f"{report.rate:.0f} requests/s, seed {report.scene.seed}",
             f"informer lag {delays.lag} per replica and kind, debounce {delays.debounce} s,",
             f"push delay {delays.push} per proxy",
         )

@@ -1,0 +1,240 @@
+"""Writes on their way to the proxies: every state that a proxy may be in, and the request that it would lose.
+
+The model of time, from DESIGN.md 1 and 4.5 and ISTIO.md 0:
+
+* Every write reaches every proxy at a time of its own (0.2, 0.3: pipelines by kind, replicas, debounce, queues), so
+  an Envoy's clusters and its routes each show any mix of versions between what it surely has and what is written.
+* One push sends clusters before routes (0.1), and takes clusters away before new ones are warm (0.5). Both only
+  pass through mixes of an older and a newer state; a cluster that both states hold stays in between. So a request
+  that each mix of versions serves is served inside a push too.
+* A barrier either proves everything (``proof=None``: each proxy shows each write), or only what was looked at: a
+  proxy that shows all sights may still lack any write that they do not tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from itertools import product
+from typing import TypeAlias
+
+from tests.oracle.model import (
+    Cluster,
+    DestinationRule,
+    Host,
+    Item,
+    ItemId,
+    Namespace,
+    Rule,
+    VirtualService,
+    World,
+    id_of,
+    world_of,
+)
+from tests.oracle.translation import Request, clusters, mirrored, routes, shares, targets
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A new version of an object; None takes it away."""
+
+    id: ItemId
+    item: Item | None
+
+
+class Look(Enum):
+    """What can be read off an Envoy."""
+
+    ACTIVE = "active"
+    ABSENT = "absent"
+    REFERRED = "referred"
+    UNREFERRED = "unreferred"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Something that each Envoy of some clients was seen to show; clients None are all of them."""
+
+    look: Look
+    cluster: Cluster
+    clients: frozenset[Namespace] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Writes that go out together, and what the barrier before them has proven; ``None`` is all earlier writes."""
+
+    writes: tuple[Write, ...]
+    proof: tuple[Sight, ...] | None = None
+
+
+RouteTable: TypeAlias = Mapping[Host, tuple[Rule, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One proxy at one instant, while a step is under way."""
+
+    step: int
+    client: Namespace
+    clusters: frozenset[Cluster]
+    routes: RouteTable
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A request that fails though it is served before and after: for want of a cluster, or of a route."""
+
+    step: int
+    request: Request
+    missing: Cluster | None
+
+
+def served(world: World, request: Request) -> bool:
+    """Tell whether a settled world serves a request, on whichever share of the split it falls."""
+    found = targets(routes(world.services, world.virtual_services, request.client), request)
+    held = clusters(world.services, world.destination_rules, request.client)
+    return found is not None and found <= held
+
+
+def counted_requests(live: World, desired: World, clients: Iterable[Namespace]) -> tuple[Request, ...]:
+    """Return the requests that the promise is about: those served both before and after."""
+    asked = {request for world in (live, desired) for request in _requests(world, clients)}
+    return tuple(sorted((one for one in asked if served(live, one) and served(desired, one)), key=repr))
+
+
+def lost_request(live: World, steps: Iterable[Step], requests: Iterable[Request]) -> Lost | None:
+    """Return the first request that some reachable state loses, or None."""
+    asked = tuple(requests)
+    for state in reachable_states(live, steps, {one.client for one in asked}):
+        for request in asked:
+            if request.client == state.client:
+                found = targets(state.routes, request)
+                if found is None:
+                    return Lost(state.step, request, None)
+                if found - state.clusters:
+                    return Lost(state.step, request, min(found - state.clusters))
+    return None
+
+
+def reachable_states(live: World, steps: Iterable[Step], clients: Iterable[Namespace]) -> Iterator[State]:
+    """Yield every state that a proxy of each client may be in, by delivering all writes in all orders."""
+    steps = tuple(steps)
+    for client in sorted(clients):
+        flight = _Flight.starting_from(live, steps)
+        for number, step in enumerate(steps, 1):
+            flight = flight.after_barrier(step.proof, client).with_writes(step.writes)
+            held = {flight.clusters(one, client) for one in flight.in_clusters}
+            tables = {
+                tuple(sorted(flight.routes(one, client).items())): flight.routes(one, client)
+                for one in flight.in_routes
+            }
+            for which, table in product(held, tables.values()):
+                yield State(number, client, which, table)
+
+
+def final_world(live: World, steps: Iterable[Step]) -> World:
+    """Return the world once everything has arrived."""
+    items: dict[ItemId, Item | None] = {id_of(item): item for item in live.items()}
+    for step in steps:
+        items |= {write.id: write.item for write in step.writes}
+    return world_of(*(item for item in items.values() if item is not None))
+
+
+_Versions: TypeAlias = tuple[int, ...]
+"""For each object that is ever written, how many of its writes have arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """What was written so far, and all that a proxy may have of it, for its clusters and for its routes."""
+
+    untouched: World
+    history: tuple[tuple[ItemId, tuple[Item | None, ...]], ...]
+    in_clusters: frozenset[_Versions]
+    in_routes: frozenset[_Versions]
+
+    @classmethod
+    def starting_from(cls, live: World, steps: Iterable[Step]) -> _Flight:
+        """Return the quiet mesh before the first write."""
+        written = sorted({write.id for step in steps for write in step.writes})
+        before = {id_of(item): item for item in live.items()}
+        untouched = world_of(*(item for name, item in before.items() if name not in written))
+        nothing_arrived = frozenset({(0,) * len(written)})
+        history = tuple((name, (before.get(name),)) for name in written)
+        return cls(untouched, history, nothing_arrived, nothing_arrived)
+
+    def after_barrier(self, proof: tuple[Sight, ...] | None, client: Namespace) -> _Flight:
+        """Keep what the barrier has not ruled out."""
+        if proof is None:
+            everything = frozenset({tuple(len(versions) - 1 for _, versions in self.history)})
+            return _Flight(self.untouched, self.history, everything, everything)
+        asked = [one for one in proof if one.clients is None or client in one.clients]
+        in_clusters = (one for one in self.in_clusters if _agrees(self.clusters(one, client), asked))
+        in_routes = (one for one in self.in_routes if _refers(self.routes(one, client), asked))
+        return _Flight(self.untouched, self.history, frozenset(in_clusters), frozenset(in_routes))
+
+    def with_writes(self, writes: tuple[Write, ...]) -> _Flight:
+        """Send more writes, and deliver all that is under way in every order."""
+        new = {write.id: (write.item,) for write in writes}
+        assert len(new) == len(writes), "one step writes an object once"
+        history = tuple((name, versions + new.get(name, ())) for name, versions in self.history)
+        ends = tuple(len(versions) - 1 for _, versions in history)
+        return _Flight(
+            self.untouched,
+            history,
+            _delivered(self.in_clusters, ends, self._matters_to(DestinationRule)),
+            _delivered(self.in_routes, ends, self._matters_to(VirtualService)),
+        )
+
+    def clusters(self, versions: _Versions, client: Namespace) -> frozenset[Cluster]:
+        """Return the clusters that come of these versions."""
+        world = self._world(versions)
+        return clusters(world.services, world.destination_rules, client)
+
+    def routes(self, versions: _Versions, client: Namespace) -> RouteTable:
+        """Return the routes that come of these versions."""
+        world = self._world(versions)
+        return routes(world.services, world.virtual_services, client)
+
+    def _world(self, versions: _Versions) -> World:
+        chosen = (known[number] for (_, known), number in zip(self.history, versions, strict=True))
+        return world_of(*self.untouched.items(), *(item for item in chosen if item is not None))
+
+    def _matters_to(self, kind: type[Item]) -> tuple[bool, ...]:
+        # Clusters come of Services and DestinationRules, routes of Services and VirtualServices.
+        return tuple(name.kind in {kind.__name__, "Service"} for name, _ in self.history)
+
+
+def _delivered(known: Iterable[_Versions], ends: _Versions, matters: tuple[bool, ...]) -> frozenset[_Versions]:
+    """Return all that can be had by one delivery after another, up to the newest version of everything."""
+    # What does not matter to this half of the proxy is set to its end: it would only repeat states.
+    start = {tuple(n if m else e for n, e, m in zip(one, ends, matters, strict=True)) for one in known}
+    reached, waiting = set(start), list(start)
+    while waiting:
+        versions = waiting.pop()
+        for place, number in enumerate(versions):
+            if number < ends[place]:
+                following = (*versions[:place], number + 1, *versions[place + 1 :])
+                if following not in reached:
+                    reached.add(following)
+                    waiting.append(following)
+    return frozenset(reached)
+
+
+def _agrees(held: frozenset[Cluster], asked: Iterable[Sight]) -> bool:
+    present = {Look.ACTIVE: True, Look.ABSENT: False}
+    return all((one.cluster in held) == present[one.look] for one in asked if one.look in present)
+
+
+def _refers(table: RouteTable, asked: Iterable[Sight]) -> bool:
+    named = mirrored(table) | {one for rules in table.values() for rule in rules for one in shares(rule)}
+    referred = {Look.REFERRED: True, Look.UNREFERRED: False}
+    return all((one.cluster in named) == referred[one.look] for one in asked if one.look in referred)
+
+
+def _requests(world: World, clients: Iterable[Namespace]) -> Iterator[Request]:
+    keys = {rule.key for one in world.virtual_services for rule in one.rules} | {None}
+    for client, service, key in product(clients, world.services, keys):
+        yield Request(client, service.host, key)

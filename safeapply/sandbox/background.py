@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -64,19 +65,26 @@ def down(name: str) -> bool:
         if is_running(directory):
             raise SandboxError(f"the sandbox {name} is still starting; try again in a moment")
         return False
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(state.pid, signal.SIGTERM)
-    deadline = time.monotonic() + DOWN_SECONDS
-    while is_running(directory):
-        if time.monotonic() > deadline:
-            raise SandboxError(f"the sandbox {name} (process {state.pid}) does not end; see {directory / LOG_FILE}")
-        time.sleep(LOOK_SECONDS)
+    if not _ended(state.pid):
+        raise SandboxError(f"the sandbox {name} (process {state.pid}) does not end; see {directory / LOG_FILE}")
     return True
 
 
 def down_command(name: str) -> str:
     """Return the command line that stops a sandbox."""
     return "safeapply sandbox down" + ("" if name == "default" else f" --name {name}")
+
+
+def _ended(pid: int) -> bool:
+    """Ask a process to end, and tell whether it did so in time: a pidfd becomes readable when it has."""
+    with contextlib.suppress(ProcessLookupError):
+        process = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(process, signal.SIGTERM)
+            return bool(select.select([process], [], [], DOWN_SECONDS)[0])
+        finally:
+            os.close(process)
+    return True
 
 
 def _serving(process: subprocess.Popen[bytes], directory: Path) -> State:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, WORKLOAD_KINDS
+from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
 from safeapply.istio.proxies import Proxy
 from safeapply.istio.snapshot import MeshSettings
 from safeapply.istio.view import Views
@@ -14,6 +14,7 @@ from safeapply.plans.barriers import preconditions, settled
 from safeapply.plans.cautions import cautions
 from safeapply.plans.changes import Change
 from safeapply.plans.constraints import find_constraints
+from safeapply.plans.kind_order import kind_order
 from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
 from safeapply.plans.reasons import reason
 from safeapply.plans.refusals import refuse_counterexample, refuse_cycle, refuse_dangling, refuse_missing_delegate
@@ -21,13 +22,10 @@ from safeapply.plans.route_order import missing_delegates
 from safeapply.plans.transition import Stage, Transition, transition_of
 from safeapply.plans.verifier import verify
 from safeapply.plans.writes import Constraint, Cycle, Part, Write, level, split, writes_of
-from safeapply.resources.objects import GroupKind, Resource, ResourceId
+from safeapply.resources.objects import Resource, ResourceId
 from safeapply.xds.expectations import ClusterUnreferenced, Expectation
 
 __all__ = ["PlanOptions", "plan"]
-
-NAMESPACE = GroupKind("", "Namespace")
-CUSTOM_RESOURCE_DEFINITION = GroupKind("apiextensions.k8s.io", "CustomResourceDefinition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ def _steps(transition: Transition, options: PlanOptions) -> Plan:
     )
     if refusals:
         return Plan(refusals=refusals)
-    constraints = findings.constraints | frozenset(_kubernetes_order(transition))
+    constraints = findings.constraints | frozenset(kind_order(transition))
     bridged = split(constraints, transition.bridges)
     follows = writes_of(transition.changes, constraints, bridged)
     phases = {write: _phase(transition, constraints, write) for write in follows}
@@ -174,22 +172,3 @@ def _adds(transition: Transition, one: ResourceId) -> bool:
     if one.group_kind != DESTINATION_RULE or transition.changes[one].live is None:
         return True
     return bool(_subsets(transition, one, Stage.DESIRED) - _subsets(transition, one, Stage.LIVE))
-
-
-def _kubernetes_order(transition: Transition) -> Iterable[Constraint]:
-    """Namespaces and definitions before what they hold; workloads end only after routes have moved."""
-    for one, change in transition.changes.items():
-        if one.group_kind in {NAMESPACE, CUSTOM_RESOURCE_DEFINITION} and change.live is None:
-            yield from (_after(one, other) for other in transition.changes if _lives_in(other, one))
-        if one.group_kind in WORKLOAD_KINDS and change.desired is None:
-            yield from (_after(other, one) for other in transition.changes if other.group_kind == VIRTUAL_SERVICE)
-
-
-def _after(first: ResourceId, then: ResourceId) -> Constraint:
-    return Constraint((first, Part.WHOLE), (then, Part.WHOLE))
-
-
-def _lives_in(one: ResourceId, holder: ResourceId) -> bool:
-    if holder.group_kind == NAMESPACE:
-        return one.namespace == holder.name
-    return holder.name.partition(".")[2] == one.group

@@ -29,6 +29,12 @@ META_LISTS: Final[ListKeys] = MappingProxyType({"ownerReferences": ("uid",), "fi
 """Lists in the metadata of every kind."""
 
 
+_RETURNED: Final = frozenset(
+    {"PersistentVolume", "PersistentVolumeClaim", "Pod", "ResourceQuota", "Service", "ServiceAccount"}
+)
+"""Core kinds with ``ReturnDeletedObject`` in their strategy; clients parse the answer as such."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of object."""
@@ -66,6 +72,11 @@ class Kind:
     def has_generation(self) -> bool:
         """Tell whether ``metadata.generation`` counts the changes of the desired state."""
         return bool(self.group)
+
+    @property
+    def returns_deleted(self) -> bool:
+        """Tell whether a deletion is answered with the object that is gone, and not with a ``Status``."""
+        return not self.group and self.name in _RETURNED
 
     def api_version(self, version: str = "") -> str:
         """Return ``group/version``, by default of the preferred version."""

@@ -134,7 +134,7 @@ def _delete(store: Store, sent: _Sent) -> Written:
         preconditions=options.get("preconditions") or {},
         dry_run=sent.dry_run or options.get("dryRun") == ["All"],
     )
-    if "deletionTimestamp" in document["metadata"]:
+    if sent.place.kind.returns_deleted or "deletionTimestamp" in document["metadata"]:
         return Written(document)
     return Written(success(sent.place.kind, sent.place.name, document["metadata"]["uid"]), is_object=False)
 

@@ -171,7 +171,7 @@ def _fields_of_item(item: Any, lists: ListKeys, *, inner: bool = True) -> FieldS
 
 def _compare_values(name: str, old: object, new: object, lists: ListKeys) -> _Below:
     """Return what differs inside a field that is in both documents, with different values."""
-    if isinstance(old, dict) and isinstance(new, dict) and old and new:
+    if isinstance(old, dict) and isinstance(new, dict):
         return _Below.of(compare(old, new, lists))
     if name in lists and isinstance(old, list) and isinstance(new, list):
         return _Below.of(_compare_items(keyed(old, lists[name]), keyed(new, lists[name]), lists))

@@ -32,7 +32,7 @@ from tests.oracle.model import (
     id_of,
     world_of,
 )
-from tests.oracle.translation import Request, clusters, mirrored, routes, shares, targets
+from tests.oracle.translation import DRAWS, Request, clusters, named, routes, target
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,8 @@ class Sight:
     look: Look
     cluster: Cluster
     clients: frozenset[Namespace] | None = None
+    host: Host | None = None
+    """For a reference: the virtual host that was looked at; None is all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,10 @@ class Lost:
 
 
 def served(world: World, request: Request) -> bool:
-    """Tell whether a settled world serves a request, on whichever share of the split it falls."""
-    found = targets(routes(world.services, world.virtual_services, request.client), request)
+    """Tell whether a settled world serves a request."""
+    found = target(routes(world.services, world.virtual_services, request.client), request)
     held = clusters(world.services, world.destination_rules, request.client)
-    return found is not None and found <= held
+    return found in held
 
 
 def counted_requests(live: World, desired: World, clients: Iterable[Namespace]) -> tuple[Request, ...]:
@@ -110,11 +112,9 @@ def lost_request(live: World, steps: Iterable[Step], requests: Iterable[Request]
     for state in reachable_states(live, steps, {one.client for one in asked}):
         for request in asked:
             if request.client == state.client:
-                found = targets(state.routes, request)
-                if found is None:
-                    return Lost(state.step, request, None)
-                if found - state.clusters:
-                    return Lost(state.step, request, min(found - state.clusters))
+                found = target(state.routes, request)
+                if found not in state.clusters:
+                    return Lost(state.step, request, found)
     return None
 
 
@@ -229,12 +229,16 @@ def _agrees(held: frozenset[Cluster], asked: Iterable[Sight]) -> bool:
 
 
 def _refers(table: RouteTable, asked: Iterable[Sight]) -> bool:
-    named = mirrored(table) | {one for rules in table.values() for rule in rules for one in shares(rule)}
-    referred = {Look.REFERRED: True, Look.UNREFERRED: False}
-    return all((one.cluster in named) == referred[one.look] for one in asked if one.look in referred)
+    expected = {Look.REFERRED: True, Look.UNREFERRED: False}
+    return all(_is_named(table, one) == expected[one.look] for one in asked if one.look in expected)
+
+
+def _is_named(table: RouteTable, sight: Sight) -> bool:
+    looked_at = [rules for host, rules in table.items() if sight.host in {None, host}]
+    return any(sight.cluster in named(rule) for rules in looked_at for rule in rules)
 
 
 def _requests(world: World, clients: Iterable[Namespace]) -> Iterator[Request]:
     keys = {rule.key for one in world.virtual_services for rule in one.rules} | {None}
-    for client, service, key in product(clients, world.services, keys):
-        yield Request(client, service.host, key)
+    for client, service, key, draw in product(clients, world.services, keys, DRAWS):
+        yield Request(client, service.host, key, draw)

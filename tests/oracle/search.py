@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from itertools import pairwise, product
 from typing import TypeAlias
 
-from tests.oracle.delivery import Step, Write, counted_requests
+from tests.oracle.delivery import RouteTable, Step, Write, counted_requests
 from tests.oracle.model import (
     Cluster,
     DestinationRule,
@@ -32,7 +33,7 @@ from tests.oracle.model import (
     id_of,
     world_of,
 )
-from tests.oracle.translation import Request, clusters, routes, shares, targets
+from tests.oracle.translation import Request, clusters, routes, shares, target
 
 Node: TypeAlias = tuple[Item | None, ...]
 
@@ -46,31 +47,53 @@ class Transition:
     clients: tuple[Namespace, ...]
 
 
-def dangling(world: World, clients: Iterable[Namespace]) -> frozenset[tuple[Namespace, Host, Cluster]]:
-    """Return the clusters that routes name, for calls to a host, and that are not there: mirrors are soft."""
-    found = set()
-    for client in clients:
-        held = clusters(world.services, world.destination_rules, client)
-        for host, rules in routes(world.services, world.virtual_services, client).items():
-            named = {cluster for rule in rules for cluster in shares(rule)}
-            found |= {(client, host, cluster) for cluster in named - held}
-    return frozenset(found)
+class Care(Enum):
+    """What must hold in every state between the two worlds."""
+
+    REQUESTS = "requests"
+    """The promise: requests that are served before and after are served (DESIGN.md 1)."""
+    REFERENCES = "references"
+    """That, and each reference of each route finds its cluster, unless it dangles live (DESIGN.md 4.5)."""
 
 
-def newly_dangling(transition: Transition) -> frozenset[tuple[Namespace, Host, Cluster]]:
+Reference: TypeAlias = tuple[Namespace, Host, Cluster]
+"""For calls by a client to a host, a cluster that some rule sends a share to."""
+
+
+def references(tables: Mapping[Namespace, RouteTable]) -> frozenset[Reference]:
+    """Return what the routes of some clients name; mirrors are soft."""
+    return frozenset(
+        (client, host, cluster)
+        for client, table in tables.items()
+        for host, rules in table.items()
+        for rule in rules
+        for cluster in shares(rule)
+    )
+
+
+def dangling(world: World, clients: Iterable[Namespace]) -> frozenset[Reference]:
+    """Return the references of a settled world that find no cluster."""
+    tables = {client: routes(world.services, world.virtual_services, client) for client in clients}
+    held = {client: clusters(world.services, world.destination_rules, client) for client in tables}
+    return frozenset(one for one in references(tables) if one[2] not in held[one[0]])
+
+
+def newly_dangling(transition: Transition) -> frozenset[Reference]:
     """Return what dangles in the end and does not dangle yet: such a desired state is refused (DESIGN.md 4)."""
     return dangling(transition.desired, transition.clients) - dangling(transition.live, transition.clients)
 
 
-def minimum_plan(transition: Transition, *, bridges: bool = True) -> int | None:
+def minimum_plan(transition: Transition, care: Care = Care.REQUESTS, *, bridges: bool = True) -> int | None:
     """Return the fewest barriers with which no request is lost, or None where no order keeps the promise."""
-    path = best_path(transition, bridges=bridges)
+    path = best_path(transition, care, bridges=bridges)
     return None if path is None else max(0, len(path) - 1)
 
 
-def best_path(transition: Transition, *, bridges: bool = True) -> tuple[Step, ...] | None:
+def best_path(
+    transition: Transition, care: Care = Care.REQUESTS, *, bridges: bool = True
+) -> tuple[Step, ...] | None:
     """Return the steps of a plan with the fewest barriers, or None."""
-    space = _Space.between(transition, bridges=bridges)
+    space = _Space.between(transition, care, bridges=bridges)
     nodes = _shortest(space)
     if nodes is None:
         return None
@@ -111,13 +134,15 @@ class _Space:
     versions: tuple[tuple[Item | None, ...], ...]
     start: Node
     end: Node
+    clients: tuple[Namespace, ...]
     requests: tuple[Request, ...]
+    excused: frozenset[Reference] | None
     bits: dict[tuple[Namespace, Cluster], int] = field(default_factory=dict)
     needed: dict[tuple[Node, Node], int | None] = field(default_factory=dict)
     given: dict[tuple[Node, Node], int] = field(default_factory=dict)
 
     @classmethod
-    def between(cls, transition: Transition, *, bridges: bool) -> _Space:
+    def between(cls, transition: Transition, care: Care, *, bridges: bool) -> _Space:
         """Return the search space of a transition."""
         before = {id_of(item): item for item in transition.live.items()}
         after = {id_of(item): item for item in transition.desired.items()}
@@ -131,7 +156,9 @@ class _Space:
             tuple((*pair, *(joins(*pair, subsets) if bridges else ())) for pair in ends),
             tuple(old for old, _ in ends),
             tuple(new for _, new in ends),
+            transition.clients,
             counted_requests(transition.live, transition.desired, transition.clients),
+            dangling(transition.live, transition.clients) if care is Care.REFERENCES else None,
         )
 
     def nodes(self) -> Iterator[Node]:
@@ -178,25 +205,26 @@ class _Space:
 
     def _asked(self, mix: Node) -> int | None:
         world = self._world(mix)
-        found = 0
-        for request in self.requests:
-            table = routes(world.services, world.virtual_services, request.client)
-            aims = targets(table, request)
-            if aims is None:
-                return None
-            found |= self._mask(request.client, aims)
+        tables = {client: routes(world.services, world.virtual_services, client) for client in self.clients}
+        aims = {(request.client, target(tables[request.client], request)) for request in self.requests}
+        if any(aim is None for _, aim in aims):
+            return None
+        found = self._mask((client, aim) for client, aim in aims if aim)
+        if self.excused is not None:
+            found |= self._mask((client, aim) for client, host, aim in references(tables) - self.excused)
         return found
 
     def _held(self, mix: Node) -> int:
         world, found = self._world(mix), 0
-        for client in {request.client for request in self.requests}:
-            found |= self._mask(client, clusters(world.services, world.destination_rules, client))
+        for client in self.clients:
+            held = clusters(world.services, world.destination_rules, client)
+            found |= self._mask((client, cluster) for cluster in held)
         return found
 
-    def _mask(self, client: Namespace, named: Iterable[Cluster]) -> int:
+    def _mask(self, named: Iterable[tuple[Namespace, Cluster]]) -> int:
         found = 0
-        for cluster in named:
-            found |= 1 << self.bits.setdefault((client, cluster), len(self.bits))
+        for one in named:
+            found |= 1 << self.bits.setdefault(one, len(self.bits))
         return found
 
     def _world(self, mix: Node) -> World:

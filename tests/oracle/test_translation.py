@@ -18,7 +18,7 @@ from tests.oracle.model import (
     Subset,
 )
 from tests.oracle.stories import REVIEWS, A, B, route, rule, world
-from tests.oracle.translation import Request, effective_subsets, mirrored, routes, targets
+from tests.oracle.translation import DRAWS, Request, effective_subsets, named, routes, target
 
 C = Namespace("c")
 
@@ -108,12 +108,17 @@ def test_weight_zero_and_mirrors_are_no_targets() -> None:
     for split, expected in (((rest, none), "v1"), ((none,), "v2")):
         changed = replace(route(), rules=(replace(one, split=split, mirrors=(none,)),))
         assert aim(Request(A, REVIEWS), changed) == expected
-        table = routes(world().services, frozenset({changed}), A)
-        assert mirrored(table) == {Cluster(REVIEWS, Subset("v2"))}
+        assert Cluster(REVIEWS, Subset("v2")) in named(changed.rules[0])
+
+
+def test_a_split_is_drawn_from() -> None:
+    """16 D: with one of two halves missing, half of the requests fail; each is a request of its own."""
+    even = route("v1", "v2")
+    assert [aim(Request(A, REVIEWS, draw=draw), even) for draw in DRAWS] == ["v1", "v2"]
 
 
 def aim(request: Request, *items: object) -> str | None:
     """Return the one subset that a request goes to."""
     there = world(*items)  # type: ignore[arg-type]
-    found = targets(routes(there.services, there.virtual_services, request.client), request)
-    return None if found is None else next(iter(found)).subset
+    found = target(routes(there.services, there.virtual_services, request.client), request)
+    return None if found is None else found.subset

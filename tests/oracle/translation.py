@@ -70,28 +70,46 @@ def routes(
 
 @dataclass(frozen=True, slots=True, order=True)
 class Request:
-    """A call by a pod of one namespace; the key says which match it meets, ``None`` meets none."""
+    """A call by a pod of one namespace; the key says which match it meets, ``None`` meets none.
+
+    Envoy draws a number to choose among the shares of a split. The draw is part of the request, so that where a
+    split is broken in part, the requests that fail and those that are served are told apart.
+    """
 
     client: Namespace
     host: Host
     key: MatchKey | None = None
+    draw: int = 25
 
 
-def targets(table: Mapping[Host, tuple[Rule, ...]], request: Request) -> frozenset[Cluster] | None:
-    """Return the clusters to which a request may go, or None where nothing matches it: 404 NR.
+DRAWS = (25, 75)
+"""Percentages that fall on each share of the splits that are used here: all of one, or half and half."""
+
+
+def target(table: Mapping[Host, tuple[Rule, ...]], request: Request) -> Cluster | None:
+    """Return the cluster to which a request goes, or None where nothing matches it: 404 NR.
 
     A mirror is no target: the caller never notices that it is lost (1.3).
     """
     for rule in table.get(request.host, ()):
         if rule.key in {None, request.key}:
-            return shares(rule)
+            return _drawn(rule, request.draw)
     return None
 
 
-def mirrored(table: Mapping[Host, tuple[Rule, ...]]) -> frozenset[Cluster]:
-    """Return the clusters that mirrors name."""
-    rules = (rule for chosen in table.values() for rule in chosen)
-    return frozenset(Cluster(one.host, one.subset) for rule in rules for one in rule.mirrors)
+def _drawn(rule: Rule, draw: int) -> Cluster:
+    ordered = [one for one in rule.split if one.weight] if len(rule.split) > 1 else list(rule.split)
+    total, passed = sum(one.weight for one in ordered), 0
+    for one in ordered:
+        passed += one.weight
+        if draw * total < passed * 100:
+            return Cluster(one.host, one.subset)
+    return Cluster(ordered[-1].host, ordered[-1].subset)
+
+
+def named(rule: Rule) -> frozenset[Cluster]:
+    """Return every cluster that a rule names in an Envoy, mirrors included."""
+    return shares(rule) | {Cluster(one.host, one.subset) for one in rule.mirrors}
 
 
 def shares(rule: Rule) -> frozenset[Cluster]:

@@ -81,10 +81,10 @@ def _with_ages_of(live: World, desired: World) -> World:
 @st.composite
 def transitions(draw: DrawFn) -> Transition:
     """Return any transition between two small worlds."""
-    hosts = HOSTS[: draw(st.integers(1, 3))]
-    rules = draw(st.lists(_fates(_rules(hosts)), max_size=3))
+    hosts = HOSTS[: draw(st.sampled_from((1, 1, 2, 3)))]
+    rules = _some(draw, _fates(_rules(hosts)))
     eras = tuple(tuple(pair[era] for pair in rules if pair[era]) for era in (0, 1))
-    routes = draw(st.lists(_route_fates(hosts, *eras), max_size=3))
+    routes = _some(draw, _route_fates(hosts, *eras))
     pairs = [*_named("rule", rules), *_named("route", routes)]
     ages = draw(st.permutations(range(len(pairs))))
     aged = [
@@ -95,6 +95,11 @@ def transitions(draw: DrawFn) -> Transition:
     live = world_of(*services, *(old for old, _ in aged if old))
     desired = world_of(*services, *(new for _, new in aged if new))
     return Transition(live, desired, CLIENTS)
+
+
+def _some(draw: DrawFn, fates: SearchStrategy[_Fate[T]]) -> list[_Fate[T]]:
+    size = draw(st.sampled_from((2, 1, 3, 0)))
+    return draw(st.lists(fates, min_size=size, max_size=size))
 
 
 def is_decided(transition: Transition) -> bool:
@@ -136,6 +141,7 @@ def _route_fates(
     )
 
 
+_SUBSET_SETS = [frozenset(some) for size in (1, 2, 1, 3, 0) for some in combinations(SUBSETS, size)]
 _FATES = ("changed", "changed", "changed", "kept", "made", "gone")
 
 
@@ -171,7 +177,7 @@ def _rules(hosts: tuple[Host, ...]) -> SearchStrategy[DestinationRule]:
         name=st.just(""),
         namespace=st.sampled_from((*CLIENTS, *CLIENTS, ROOT)),
         host=st.sampled_from((*hosts, *hosts, *hosts, ANY_HOST)),
-        subsets=st.frozensets(st.sampled_from(SUBSETS), min_size=0, max_size=3),
+        subsets=st.sampled_from(_SUBSET_SETS),
         created=st.just(0),
         export_to=_scopes(),
     )
@@ -183,7 +189,7 @@ def _routes(hosts: tuple[Host, ...], rules: tuple[DestinationRule | None, ...]) 
     for rule in rules:
         if rule:
             aims = hosts if rule.host == ANY_HOST else (rule.host,)
-            places += [Destination(host, subset) for host in aims for subset in sorted(rule.subsets)]
+            places += 3 * [Destination(host, subset) for host in aims for subset in sorted(rule.subsets)]
     return st.builds(
         VirtualService,
         name=st.just(""),

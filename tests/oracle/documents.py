@@ -33,7 +33,7 @@ from tests.oracle.model import (
     World,
     id_of,
 )
-from tests.oracle.search import Transition
+from tests.oracle.references import Transition
 from tests.oracle.worlds import NEW
 
 PORT = 9080

@@ -14,37 +14,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import reduce
 from itertools import pairwise, product
+from operator import and_
 from typing import TypeAlias
 
-from tests.oracle.delivery import RouteTable, Step, Write, counted_requests
+from tests.oracle.delivery import Step, Write, counted_requests
 from tests.oracle.model import (
     Cluster,
     DestinationRule,
     ExportTo,
-    Host,
     Item,
     ItemId,
     Namespace,
-    Service,
     Subset,
     VirtualService,
     World,
     id_of,
     world_of,
 )
-from tests.oracle.translation import Request, clusters, routes, shares, target
+from tests.oracle.references import Reference, Transition, dangling, references
+from tests.oracle.translation import Request, clusters, routes, target
 
-Node: TypeAlias = tuple[Item | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """From what is live to what is desired, for the proxies of some namespaces."""
-
-    live: World
-    desired: World
-    clients: tuple[Namespace, ...]
+Node: TypeAlias = tuple[int, ...]
 
 
 class Care(Enum):
@@ -54,33 +46,6 @@ class Care(Enum):
     """The promise: requests that are served before and after are served (DESIGN.md 1)."""
     REFERENCES = "references"
     """That, and each reference of each route finds its cluster, unless it dangles live (DESIGN.md 4.5)."""
-
-
-Reference: TypeAlias = tuple[Namespace, Host, Cluster]
-"""For calls by a client to a host, a cluster that some rule sends a share to."""
-
-
-def references(tables: Mapping[Namespace, RouteTable]) -> frozenset[Reference]:
-    """Return what the routes of some clients name; mirrors are soft."""
-    return frozenset(
-        (client, host, cluster)
-        for client, table in tables.items()
-        for host, rules in table.items()
-        for rule in rules
-        for cluster in shares(rule)
-    )
-
-
-def dangling(world: World, clients: Iterable[Namespace]) -> frozenset[Reference]:
-    """Return the references of a settled world that find no cluster."""
-    tables = {client: routes(world.services, world.virtual_services, client) for client in clients}
-    held = {client: clusters(world.services, world.destination_rules, client) for client in tables}
-    return frozenset(one for one in references(tables) if one[2] not in held[one[0]])
-
-
-def newly_dangling(transition: Transition) -> frozenset[Reference]:
-    """Return what dangles in the end and does not dangle yet: such a desired state is refused (DESIGN.md 4)."""
-    return dangling(transition.desired, transition.clients) - dangling(transition.live, transition.clients)
 
 
 def minimum_plan(transition: Transition, care: Care = Care.REQUESTS, *, bridges: bool = True) -> int | None:
@@ -127,17 +92,19 @@ def _scopes(one: ExportTo, other: ExportTo) -> Iterator[ExportTo]:
 
 @dataclass(slots=True)
 class _Space:
-    """The nodes and edges between two worlds; a search asks each edge once, and halves of edges are remembered."""
+    """The nodes and edges between two worlds; a search asks each edge once, and halves of edges are remembered.
 
-    untouched: World
+    A node tells for each object which of its versions it has: 0 is live, 1 desired, then come the joins.
+    """
+
+    transition: Transition
     names: tuple[ItemId, ...]
     versions: tuple[tuple[Item | None, ...], ...]
-    start: Node
-    end: Node
-    clients: tuple[Namespace, ...]
     requests: tuple[Request, ...]
     excused: frozenset[Reference] | None
     bits: dict[tuple[Namespace, Cluster], int] = field(default_factory=dict)
+    asked: dict[Node, int | None] = field(default_factory=dict)
+    held: dict[Node, int] = field(default_factory=dict)
     needed: dict[tuple[Node, Node], int | None] = field(default_factory=dict)
     given: dict[tuple[Node, Node], int] = field(default_factory=dict)
 
@@ -151,40 +118,38 @@ class _Space:
         subsets = frozenset(subset for rule in everything for subset in rule.subsets)
         ends = [(before.get(name), after.get(name)) for name in names]
         return cls(
-            world_of(*(item for name, item in before.items() if name not in names)),
+            transition,
             names,
             tuple((*pair, *(joins(*pair, subsets) if bridges else ())) for pair in ends),
-            tuple(old for old, _ in ends),
-            tuple(new for _, new in ends),
-            transition.clients,
             counted_requests(transition.live, transition.desired, transition.clients),
             dangling(transition.live, transition.clients) if care is Care.REFERENCES else None,
         )
 
-    def nodes(self) -> Iterator[Node]:
-        """Yield every node that is safe in itself."""
-        return (node for node in product(*self.versions) if self.is_safe(node, node))
+    def nodes(self) -> list[Node]:
+        """Return every node that is safe in itself."""
+        every = product(*(range(len(known)) for known in self.versions))
+        return [node for node in every if self.is_safe(node, node)]
 
     def is_allowed(self, before: Node, after: Node) -> bool:
-        """Tell whether a move deletes nothing that stays, and creates nothing that goes."""
-        for old, new, first, last in zip(before, after, self.start, self.end, strict=True):
-            if (old is None and new is not None and first is not None) or (
-                old is not None and new is None and last is not None
-            ):
+        """Tell whether a move creates nothing that it took away, and takes away nothing that it made."""
+        for known, old, new in zip(self.versions, before, after, strict=True):
+            if old == new:
+                continue
+            if (known[1] is None and old == 1) or (known[0] is None and new == 0):
                 return False
         return True
 
     def is_safe(self, one: Node, other: Node) -> bool:
         """Tell whether each mix of two nodes serves each request that counts."""
-        need = self._needs(_half(one, VirtualService), _half(other, VirtualService))
+        need = self._needs(self._half(one, "VirtualService"), self._half(other, "VirtualService"))
         if need is None:
             return False
-        return not need & ~self._gives(_half(one, DestinationRule), _half(other, DestinationRule))
+        return not need & ~self._gives(self._half(one, "DestinationRule"), self._half(other, "DestinationRule"))
 
     def writes(self, before: Node, after: Node) -> tuple[Write, ...]:
         """Return what a move writes."""
-        moved = zip(self.names, before, after, strict=True)
-        return tuple(Write(name, new) for name, old, new in moved if old != new)
+        moved = zip(self.names, self.versions, before, after, strict=True)
+        return tuple(Write(name, known[new]) for name, known, old, new in moved if old != new)
 
     def _needs(self, one: Node, other: Node) -> int | None:
         """Return the clusters that any mix of routes asks for, or None where some mix has no route."""
@@ -197,29 +162,30 @@ class _Space:
         """Return the clusters that every mix of rules has."""
         key = (one, other)
         if key not in self.given:
-            found = -1
-            for mix in _mixes(one, other):
-                found &= self._held(mix)
-            self.given[key] = found
+            self.given[key] = reduce(and_, (self._held(mix) for mix in _mixes(one, other)))
         return self.given[key]
 
     def _asked(self, mix: Node) -> int | None:
-        world = self._world(mix)
-        tables = {client: routes(world.services, world.virtual_services, client) for client in self.clients}
-        aims = {(request.client, target(tables[request.client], request)) for request in self.requests}
-        if any(aim is None for _, aim in aims):
-            return None
-        found = self._mask((client, aim) for client, aim in aims if aim)
-        if self.excused is not None:
-            found |= self._mask((client, aim) for client, host, aim in references(tables) - self.excused)
-        return found
+        if mix not in self.asked:
+            world = self._world(mix)
+            clients = self.transition.clients
+            tables = {one: routes(world.services, world.virtual_services, one) for one in clients}
+            aims = {(one.client, target(tables[one.client], one)) for one in self.requests}
+            found = self._mask((client, aim) for client, aim in aims if aim)
+            if self.excused is not None:
+                found |= self._mask((client, aim) for client, _, aim in references(tables) - self.excused)
+            self.asked[mix] = None if any(aim is None for _, aim in aims) else found
+        return self.asked[mix]
 
     def _held(self, mix: Node) -> int:
-        world, found = self._world(mix), 0
-        for client in self.clients:
-            held = clusters(world.services, world.destination_rules, client)
-            found |= self._mask((client, cluster) for cluster in held)
-        return found
+        if mix not in self.held:
+            world = self._world(mix)
+            self.held[mix] = self._mask(
+                (client, cluster)
+                for client in self.transition.clients
+                for cluster in clusters(world.services, world.destination_rules, client)
+            )
+        return self.held[mix]
 
     def _mask(self, named: Iterable[tuple[Namespace, Cluster]]) -> int:
         found = 0
@@ -227,13 +193,15 @@ class _Space:
             found |= 1 << self.bits.setdefault(one, len(self.bits))
         return found
 
+    def _half(self, node: Node, kind: str) -> Node:
+        # Routes come of Services and VirtualServices, clusters of Services and DestinationRules; the rest is live.
+        wanted = {kind, "Service"}
+        return tuple(number if name.kind in wanted else 0 for name, number in zip(self.names, node, strict=True))
+
     def _world(self, mix: Node) -> World:
-        return world_of(*self.untouched.items(), *(item for item in mix if item is not None))
-
-
-def _half(node: Node, kind: type[VirtualService | DestinationRule]) -> Node:
-    # Routes come of Services and VirtualServices, clusters of Services and DestinationRules.
-    return tuple(item if isinstance(item, (kind, Service)) else None for item in node)
+        untouched = (item for item in self.transition.live.items() if id_of(item) not in self.names)
+        chosen = (known[number] for known, number in zip(self.versions, mix, strict=True))
+        return world_of(*untouched, *(item for item in chosen if item is not None))
 
 
 def _mixes(one: Node, other: Node) -> Iterator[Node]:
@@ -251,12 +219,13 @@ def _union(masks: Iterable[int | None]) -> int | None:
 
 def _shortest(space: _Space) -> list[Node] | None:
     """Return the nodes of a shortest path, searched for from both ends, the smaller edge of the search first."""
-    if space.start == space.end:
-        return [space.start]
-    nodes = list(space.nodes())
-    there: dict[Node, Node | None] = {space.start: None}
-    back: dict[Node, Node | None] = {space.end: None}
-    front, rear = [space.start], [space.end]
+    start, end = (0,) * len(space.names), (1,) * len(space.names)
+    nodes = space.nodes()
+    there: dict[Node, Node | None] = {start: None}
+    back: dict[Node, Node | None] = {end: None}
+    front, rear = [start], [end]
+    if start == end:
+        return [start]
     while front and rear:
         if len(front) <= len(rear):
             front = _layer(space, nodes, front, there, forward=True)

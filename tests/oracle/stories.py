@@ -20,7 +20,7 @@ from tests.oracle.model import (
     id_of,
     world_of,
 )
-from tests.oracle.search import Transition
+from tests.oracle.references import Transition
 
 A, B = Namespace("a"), Namespace("b")
 REVIEWS = Host("reviews.a")

@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from tests.oracle.delivery import counted_requests, final_world, lost_request
 from tests.oracle.model import Destination, MatchKey, Rule, Subset, VirtualService, World
 from tests.oracle.profiles import COUNTS, chosen
-from tests.oracle.search import Transition, best_path, dangling, minimum_plan, newly_dangling
+from tests.oracle.references import Transition, dangling, newly_dangling
+from tests.oracle.search import best_path, minimum_plan
 from tests.oracle.stories import RATINGS, REVIEWS, A, moving, route, rule, world
 from tests.oracle.worlds import is_decided, smallest_transitions, transitions
 

@@ -33,7 +33,7 @@ from tests.oracle.model import (
     id_of,
     world_of,
 )
-from tests.oracle.search import Transition
+from tests.oracle.references import Transition
 
 CLIENTS = (Namespace("a"), Namespace("b"))
 HOSTS = (Host("reviews.a"), Host("ratings.b"), Host("details.a"))

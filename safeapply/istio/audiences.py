@@ -29,8 +29,12 @@ class Audience:
 
 def host_audience(snapshot: Snapshot, host: Host) -> Audience:
     """Return what decides about the clusters of a host."""
-    spaces: set[Namespace] = {snapshot.mesh.root_namespace, *_service_spaces(snapshot, host)}
-    labels = False
+    spaces: set[Namespace] = {
+        snapshot.mesh.root_namespace,
+        *_service_spaces(snapshot, host),
+        *_scoped_spaces(snapshot, host),
+    }
+    labels = _scoped_by_labels(snapshot)
     for one in snapshot.index.rules_for(host):
         spaces.add(one.namespace)
         for rule in snapshot.rule_versions(one):
@@ -42,13 +46,14 @@ def host_audience(snapshot: Snapshot, host: Host) -> Audience:
 
 def route_audience(snapshot: Snapshot, route: ResourceId) -> Audience:
     """Return what decides about the references of a route."""
-    spaces: set[Namespace] = set()
-    labels = False
+    spaces: set[Namespace] = set(snapshot.index.sidecars)
+    labels = _scoped_by_labels(snapshot)
     for one in _together(snapshot, route):
         spaces.add(one.id.namespace)
         spaces.update(map(Namespace, one.export_to or ()))
         for host in _called(snapshot, one):
             spaces.update(_service_spaces(snapshot, host))
+            spaces.update(_scoped_spaces(snapshot, host))
         for match in (match for rule in one.rules for match in rule.matches):
             spaces.add(Namespace(match.source_namespace))
             labels = labels or bool(match.source_labels)
@@ -75,6 +80,24 @@ def _together(snapshot: Snapshot, route: ResourceId) -> Iterator[VirtualService]
                 for rival in snapshot.index.routes_for(name):
                     if rival != route:
                         yield from filter(None, snapshot.route_versions(rival))
+
+
+def _scoped_spaces(snapshot: Snapshot, host: Host) -> Iterator[Namespace]:
+    """Yield where a Sidecar, or a route that names the host, decides about its import (ISTIO.md 9.1)."""
+    if snapshot.index.sidecars:
+        yield from snapshot.index.sidecars
+        for one in snapshot.index.importing.get(host, ()):
+            for root in (one, *snapshot.index.roots.get(one, ())):
+                yield root.namespace
+                for version in filter(None, snapshot.route_versions(root)):
+                    yield from map(Namespace, version.export_to or ())
+
+
+def _scoped_by_labels(snapshot: Snapshot) -> bool:
+    versions = (
+        v for ids in snapshot.index.sidecars.values() for one in ids for v in snapshot.sidecar_versions(one)
+    )
+    return any(version is not None and version.selector is not None for version in versions)
 
 
 def _service_spaces(snapshot: Snapshot, host: Host) -> Iterator[Namespace]:

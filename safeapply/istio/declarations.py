@@ -6,9 +6,9 @@ are live. So a field of a wrong type cannot appear here; a missing one can, ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from safeapply.istio.hosts import resolve, service_host
 from safeapply.istio.kinds import (
@@ -18,6 +18,7 @@ from safeapply.istio.kinds import (
     POD,
     SERVICE,
     SERVICE_ENTRY,
+    SIDECAR,
     VIRTUAL_SERVICE,
     WORKLOAD_KINDS,
     Declaration,
@@ -31,12 +32,13 @@ from safeapply.istio.kinds import (
     Server,
     Service,
     Services,
+    Sidecar,
     Subset,
     Traffic,
     VirtualService,
     Workload,
 )
-from safeapply.resources.objects import Document, FieldPath, Namespace, Resource, ResourceId
+from safeapply.resources.objects import Document, FieldPath, GroupKind, Namespace, Resource, ResourceId
 from safeapply.xds.names import Host
 
 __all__ = ["declare"]
@@ -56,17 +58,10 @@ def declare(resource: Resource, *, created: str, domain: str) -> Declaration | N
     """
     reader = _Reader(resource.id, created, domain)
     kind = resource.id.group_kind
-    if kind == VIRTUAL_SERVICE:
-        return reader.virtual_service(resource.spec)
-    if kind == DESTINATION_RULE:
-        return reader.destination_rule(resource.spec)
-    if kind == GATEWAY:
-        return reader.gateway(resource.spec)
     if kind == SERVICE:
         return reader.service(resource)
-    if kind == SERVICE_ENTRY:
-        return reader.service_entry(resource.spec)
-    return _workload(resource)
+    read = _READERS.get(kind)
+    return _workload(resource) if read is None else read(reader, resource.spec)
 
 
 def _workload(resource: Resource) -> Workload | None:
@@ -141,6 +136,17 @@ class _Reader:
             tuple(Service(self.id, self.created, host, ports, selector, _export_to(spec)) for host in hosts),
         )
 
+    def sidecar(self, spec: Document) -> Sidecar:
+        selector = spec.get("workloadSelector")
+        # A Sidecar without egress says nothing of it, and everything is imported.
+        hosts = [h for listener in spec.get("egress") or ({"hosts": ["*/*"]},) for h in listener.get("hosts") or ()]
+        return Sidecar(
+            id=self.id,
+            created=self.created,
+            selector=None if selector is None else _pairs(selector.get("labels")),
+            egress=tuple((space, Host(host)) for space, _, host in (str(h).partition("/") for h in hosts)),
+        )
+
     def _host(self, name: str) -> Host:
         return resolve(name, self.id.namespace, domain=self.domain)
 
@@ -173,11 +179,15 @@ class _Reader:
             yield self._rule(traffic, rule, FieldPath(f"spec.{traffic.value}[{index}]"))
 
     def _rule(self, traffic: Traffic, rule: Document, path: FieldPath) -> Rule:
+        routes = [(self._destination(r["destination"], p), r.get("weight")) for r, p in _routes(rule, path)]
+        mirrors = tuple(self._mirrors(rule, path))
         return Rule(
             traffic=traffic,
             matches=tuple(self._match(match or {}) for match in rule.get("match") or ()),
-            destinations=tuple(self._destinations(rule.get("route") or (), path)),
-            mirrors=tuple(self._mirrors(rule, path)),
+            # Envoy gets a lone destination whatever its weight, and of several none of weight 0 (ISTIO.md 1.3).
+            destinations=tuple(d for d, weight in routes if len(routes) == 1 or weight),
+            mirrors=mirrors,
+            named=(*(d for d, _ in routes), *mirrors),
             delegate=self._delegate(rule.get("delegate")),
             path=path,
         )
@@ -189,13 +199,6 @@ class _Reader:
             source_labels=_pairs(match.get("sourceLabels")),
             source_namespace=str(match.get("sourceNamespace") or ""),
         )
-
-    def _destinations(self, routes: Iterable[Document], path: FieldPath) -> Iterator[Destination]:
-        """Yield the destinations that Envoy gets: a lone one whatever its weight (ISTIO.md 1.3)."""
-        listed = list(routes)
-        for index, route in enumerate(listed):
-            if len(listed) == 1 or route.get("weight"):
-                yield self._destination(route["destination"], FieldPath(f"{path}.route[{index}].destination"))
 
     def _mirrors(self, rule: Document, path: FieldPath) -> Iterator[Destination]:
         mirror = rule.get("mirror")
@@ -221,6 +224,11 @@ class _Reader:
         return ResourceId(self.id.group, self.id.kind, namespace, str(delegate.get("name") or ""))
 
 
+def _routes(rule: Document, path: FieldPath) -> Iterator[tuple[Document, FieldPath]]:
+    for index, route in enumerate(rule.get("route") or ()):
+        yield route, FieldPath(f"{path}.route[{index}].destination")
+
+
 def _port(port: Document, protocol: str) -> Port:
     """Tell a port's protocol as Istio does: ``appProtocol``, or the part of the name before the first dash."""
     known = protocol if protocol in HTTP_PROTOCOLS else protocol.partition("-")[0]
@@ -238,3 +246,12 @@ def _export_to(spec: Document) -> frozenset[str] | None:
 
 def _pairs(labels: Mapping[str, Any] | None) -> Pairs:
     return tuple(sorted((str(key), str(value)) for key, value in (labels or {}).items()))
+
+
+_READERS: Final[Mapping[GroupKind, Callable[[_Reader, Document], Declaration]]] = {
+    VIRTUAL_SERVICE: _Reader.virtual_service,
+    DESTINATION_RULE: _Reader.destination_rule,
+    GATEWAY: _Reader.gateway,
+    SERVICE_ENTRY: _Reader.service_entry,
+    SIDECAR: _Reader.sidecar,
+}

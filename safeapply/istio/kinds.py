@@ -22,6 +22,7 @@ __all__ = [
     "ROUTING_KINDS",
     "SERVICE",
     "SERVICE_ENTRY",
+    "SIDECAR",
     "VIRTUAL_SERVICE",
     "WORKLOAD_KINDS",
     "Declaration",
@@ -34,6 +35,7 @@ __all__ = [
     "Server",
     "Service",
     "Services",
+    "Sidecar",
     "Subset",
     "Traffic",
     "VirtualService",
@@ -46,13 +48,14 @@ DESTINATION_RULE = GroupKind(NETWORKING, "DestinationRule")
 GATEWAY = GroupKind(NETWORKING, "Gateway")
 SERVICE_ENTRY = GroupKind(NETWORKING, "ServiceEntry")
 SERVICE = GroupKind("", "Service")
+SIDECAR = GroupKind(NETWORKING, "Sidecar")
 POD = GroupKind("", "Pod")
 WORKLOAD_KINDS = (
     GroupKind("apps", "Deployment"),
     GroupKind("apps", "StatefulSet"),
     GroupKind("apps", "DaemonSet"),
 )
-ROUTING_KINDS = (VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, SERVICE)
+ROUTING_KINDS = (VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, SERVICE, SIDECAR)
 
 MESH = "mesh"
 """The reserved gateway name that stands for all sidecars."""
@@ -130,6 +133,8 @@ class Rule:
     mirrors: tuple[Destination, ...]
     delegate: ResourceId | None
     path: FieldPath
+    named: tuple[Destination, ...]
+    """All that the rule names, weight 0 too: a Sidecar's scope takes in what its routes name (ISTIO.md 9.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +218,23 @@ class Services:
 
 
 @dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What some sidecars import of the mesh (ISTIO.md 9.1)."""
+
+    id: ResourceId
+    created: str
+    selector: Pairs | None
+    """None for all sidecars of the namespace, or of the mesh if it is the root namespace."""
+    egress: tuple[tuple[str, Host], ...]
+    """Namespace (``*``, ``.``, ``~`` or a name) and host pattern; of all listeners together."""
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """Istio's order of objects of one kind: creation time, name, namespace."""
+        return (self.created, self.id.name, self.id.namespace)
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """Pods that run, or that will: their labels decide which subsets have endpoints."""
 
@@ -220,4 +242,4 @@ class Workload:
     labels: Pairs
 
 
-Declaration: TypeAlias = VirtualService | DestinationRule | Gateway | Services | Workload
+Declaration: TypeAlias = VirtualService | DestinationRule | Gateway | Services | Sidecar | Workload

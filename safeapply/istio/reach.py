@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from safeapply.istio.hosts import is_wild, overlap
-from safeapply.istio.kinds import Declaration, DestinationRule, Gateway, Services, VirtualService
+from safeapply.istio.kinds import Declaration, DestinationRule, Gateway, Services, Sidecar, VirtualService
 from safeapply.istio.snapshot import Index
 from safeapply.resources.objects import ResourceId
 from safeapply.xds.names import Host
@@ -38,6 +38,11 @@ def _hosts(index: Index, one: Declaration) -> Iterator[Host]:
             yield from index.hosts_under(host)
         case Services(services=services):
             yield from (service.host for service in services)
+        case Sidecar():
+            yield from index.registry
+        case VirtualService(rules=rules) if index.sidecars:
+            # A scope takes in what its routes name, so a route can add and remove clusters (ISTIO.md 9.1).
+            yield from (d.host for rule in rules for d in rule.named if d.host in index.registry)
         case _:
             pass
 
@@ -50,6 +55,8 @@ def _routes(index: Index, changed: Iterable[Declaration]) -> Iterator[ResourceId
                 yield from (rival for host in one.hosts for rival in _sharing(index, host))
             case Gateway(name=name):
                 yield from index.bound.get(name, ())
+            case Sidecar():
+                yield from (route for routes in index.routes.values() for route in routes)
             case Services(services=services):
                 yield from (route for service in services for route in index.routes_for(service.host))
             case _:

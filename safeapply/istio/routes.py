@@ -24,6 +24,7 @@ from safeapply.istio.kinds import (
 )
 from safeapply.istio.proxies import ProxyClass, Role
 from safeapply.istio.registry import service_options
+from safeapply.istio.scopes import Certainty, imports_route
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.visibility import exported_to, is_private
 from safeapply.resources.objects import FieldPath, ResourceId
@@ -85,6 +86,8 @@ def _on_sidecar(snapshot: Snapshot, proxy_class: ProxyClass, routes: Iterable[Re
         for version in snapshot.route_versions(route):
             if version is None or not _visible(version, proxy_class) or MESH not in version.gateways:
                 continue
+            if imports_route(snapshot, proxy_class, version) is Certainty.NEVER:
+                continue
             for listener in _sidecar_listeners(snapshot, proxy_class, version):
                 if _may_win(snapshot, proxy_class, version, listener):
                     yield from _rules(snapshot, proxy_class, version, listener)
@@ -116,7 +119,9 @@ def _may_win(snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService,
     rivals = {rival for rival in snapshot.index.routes_for(listener.host) if rival != route.id}
     return not any(
         all(
-            version is not None and _comes_first(version, route, proxy_class, listener)
+            version is not None
+            and _comes_first(version, route, proxy_class, listener)
+            and imports_route(snapshot, proxy_class, version) is Certainty.ALWAYS
             for version in snapshot.route_versions(rival)
         )
         for rival in rivals

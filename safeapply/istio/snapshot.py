@@ -20,6 +20,7 @@ from safeapply.istio.kinds import (
     Gateway,
     Service,
     Services,
+    Sidecar,
     VirtualService,
     Workload,
 )
@@ -56,6 +57,10 @@ class Index:
     """VirtualServices by the hosts that they serve."""
     referring: Mapping[Host, tuple[ResourceId, ...]]
     """VirtualServices by the hosts that they send requests to."""
+    importing: Mapping[Host, tuple[ResourceId, ...]]
+    """VirtualServices by the hosts that they name at any weight: a Sidecar's scope takes them in."""
+    sidecars: Mapping[Namespace, tuple[ResourceId, ...]]
+    """Sidecars by their namespace."""
     roots: Mapping[ResourceId, tuple[ResourceId, ...]]
     """VirtualServices by the delegates that they hand over to."""
     bound: Mapping[str, tuple[ResourceId, ...]]
@@ -113,6 +118,10 @@ class Snapshot:
         """Return the versions of a Gateway."""
         return tuple(v if isinstance(v, Gateway) else None for v in self.versions.get(gateway, (None,)))
 
+    def sidecar_versions(self, sidecar: ResourceId) -> tuple[Sidecar | None, ...]:
+        """Return the versions of a Sidecar."""
+        return tuple(v if isinstance(v, Sidecar) else None for v in self.versions.get(sidecar, (None,)))
+
     def service_versions(self, declaring: ResourceId, host: Host) -> tuple[Service | None, ...]:
         """Return the versions of a host's service, as one object declares it."""
         return tuple(_service(v, host) for v in self.versions.get(declaring, (None,)))
@@ -130,6 +139,8 @@ class _Lists:
     rules: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
     routes: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
     referring: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
+    importing: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
+    sidecars: dict[Namespace, Ids] = field(default_factory=lambda: defaultdict(dict))
     roots: dict[ResourceId, Ids] = field(default_factory=lambda: defaultdict(dict))
     bound: dict[str, Ids] = field(default_factory=lambda: defaultdict(dict))
     registry: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
@@ -146,6 +157,8 @@ class _Lists:
                 self.roots[rule.delegate][one.id] = None
             for destination in (*rule.destinations, *rule.mirrors):
                 self.referring[destination.host][one.id] = None
+            for destination in rule.named:
+                self.importing[destination.host][one.id] = None
 
 
 def _indexed(declarations: Iterable[Declaration]) -> Index:
@@ -161,12 +174,16 @@ def _indexed(declarations: Iterable[Declaration]) -> Index:
                     lists.registry[service.host][one.id] = None
             case Gateway():
                 lists.gateways[one.id] = None
+            case Sidecar():
+                lists.sidecars[one.id.namespace][one.id] = None
             case Workload():
                 lists.workloads.append(one)
     return Index(
         rules=_frozen(lists.rules),
         routes=_frozen(lists.routes),
         referring=_frozen(lists.referring),
+        importing=_frozen(lists.importing),
+        sidecars=_frozen(lists.sidecars),
         roots=_frozen(lists.roots),
         bound=_frozen(lists.bound),
         registry=_frozen(lists.registry),

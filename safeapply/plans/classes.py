@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from safeapply.istio.kinds import DestinationRule, Gateway, Services, VirtualService
+from safeapply.istio.kinds import DestinationRule, Gateway, Services, Sidecar, VirtualService
 from safeapply.istio.proxies import Labels, Proxy, ProxyClass, Role
 from safeapply.istio.snapshot import Snapshot
 
@@ -19,7 +19,7 @@ def label_keys(snapshot: Snapshot) -> frozenset[str]:
             match declaration:
                 case Gateway(selector=selector):
                     keys.update(key for key, _ in selector)
-                case DestinationRule(selector=pairs) if pairs is not None:
+                case DestinationRule(selector=pairs) | Sidecar(selector=pairs) if pairs is not None:
                     keys.update(key for key, _ in pairs)
                 case VirtualService(rules=rules):
                     keys.update(key for rule in rules for m in rule.matches for key, _ in m.source_labels)
@@ -40,7 +40,7 @@ def classes_of(snapshot: Snapshot, proxies: Iterable[Proxy], keys: frozenset[str
 
 def _sidecars(snapshot: Snapshot) -> Iterable[ProxyClass]:
     for one, versions in snapshot.versions.items():
-        if any(isinstance(v, VirtualService | DestinationRule | Services) for v in versions):
+        if any(isinstance(v, VirtualService | DestinationRule | Services | Sidecar) for v in versions):
             yield ProxyClass(Role.SIDECAR, one.namespace)
 
 

@@ -16,7 +16,7 @@ from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["DEFAULT", "Certainty", "Scopes", "imports", "imports_route", "scopes"]
+__all__ = ["DEFAULT", "Certainty", "Scopes", "imports", "imports_route", "scope_of", "scopes"]
 
 Scopes = tuple[Sidecar | None, ...]
 """The Sidecars that may be the one of a class, over all versions; None for the default, which imports all."""
@@ -68,6 +68,14 @@ def imports_route(snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualSer
         Certainty.ALWAYS if _reaches(one, route, space) else Certainty.NEVER
         for one in scopes(snapshot, proxy_class)
     )
+
+
+def scope_of(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> Iterator[ResourceId]:
+    """Yield the objects that decide whether a class imports a host: Sidecars, and VirtualServices that name it."""
+    possible = scopes(snapshot, proxy_class)
+    if possible != DEFAULT:
+        yield from (one.id for one in possible if one is not None)
+        yield from snapshot.index.importing.get(host, ())
 
 
 def _candidates(snapshot: Snapshot, proxy_class: ProxyClass) -> Iterator[tuple[Sidecar | None, ...]]:

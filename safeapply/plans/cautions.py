@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from safeapply.istio.kinds import DestinationRule, Traffic, VirtualService
 from safeapply.plans.plan import Caution
-from safeapply.plans.transition import Stage, Transition
+from safeapply.plans.transition import Transition
+from safeapply.plans.versions import Stage
 from safeapply.resources.objects import ResourceId
 
 __all__ = ["cautions"]

@@ -14,11 +14,13 @@ from itertools import permutations
 from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.registry import service_options
 from safeapply.istio.routes import Reference, references
+from safeapply.istio.scopes import scope_of
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.subsets import rules_in_path
 from safeapply.istio.view import Stance, View, Views
 from safeapply.plans.route_order import route_order
-from safeapply.plans.transition import Stage, Transition
+from safeapply.plans.transition import Transition
+from safeapply.plans.versions import Stage
 from safeapply.plans.writes import Constraint, Part
 from safeapply.resources.objects import ResourceId
 
@@ -104,14 +106,14 @@ class _Comparison:
         """A new reference after whoever provides its cluster."""
         for provider in self._responsible(reference, self.desired.snapshot, Stage.LIVE):
             for consumer in self._consumers(reference, self.desired.snapshot, Stage.LIVE):
-                if consumer != provider:
+                if consumer != provider or provider in self.transition.routes:
                     yield Constraint((provider, Part.WIDENING), (consumer, Part.WHOLE))
 
     def _lets_go(self, reference: Reference) -> Iterator[Constraint]:
         """A removal after every old reference."""
         for provider in self._responsible(reference, self.live.snapshot, Stage.DESIRED):
             for consumer in self._consumers(reference, self.live.snapshot, Stage.DESIRED):
-                if consumer != provider:
+                if consumer != provider or provider in self.transition.routes:
                     yield Constraint((consumer, Part.WHOLE), (provider, Part.NARROWING))
 
     def _hands_over(self, reference: Reference) -> Iterator[Constraint]:
@@ -133,11 +135,19 @@ class _Comparison:
         return reference.cluster in Views(snapshot).clusters(self.proxy_class, reference.host)
 
     def _responsible(self, reference: Reference, base: Snapshot, stage: Stage) -> Iterable[ResourceId]:
-        """Return the providers without whose write the cluster would be missing; all, if no single one decides."""
+        """Return the providers without whose write the cluster would be missing.
+
+        If no single one decides, one that is enough by itself; if there is none, all.
+        """
         providers = self._providers(reference)
         stages = self.transition.stages
         alone = [one for one in providers if not self._exists(reference, base.where({one: (stages[one][stage],)}))]
-        return alone or providers
+        if alone:
+            return alone
+        other, far = (Stage.DESIRED, self.live) if stage is Stage.LIVE else (Stage.LIVE, self.desired)
+        enough = (o for o in providers if self._exists(reference, far.snapshot.where({o: (stages[o][other],)})))
+        chosen = next(enough, None)
+        return providers if chosen is None else (chosen,)
 
     def _providers(self, reference: Reference) -> tuple[ResourceId, ...]:
         """Return the changed objects in the look-up path of a reference."""
@@ -147,6 +157,7 @@ class _Comparison:
             for service in service_options(snapshot, self.proxy_class, reference.host):
                 if service is not None:
                     path.update(dict.fromkeys(rules_in_path(snapshot, self.proxy_class, service)))
+            path.update(dict.fromkeys(scope_of(snapshot, self.proxy_class, reference.host)))
         return tuple(one for one in path if one in self.transition.stages)
 
     def _consumers(self, reference: Reference, base: Snapshot, stage: Stage) -> tuple[ResourceId, ...]:

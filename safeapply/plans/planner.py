@@ -19,9 +19,10 @@ from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
 from safeapply.plans.reasons import reason
 from safeapply.plans.refusals import refuse_counterexample, refuse_cycle, refuse_dangling, refuse_missing_delegate
 from safeapply.plans.route_order import missing_delegates
-from safeapply.plans.transition import Stage, Transition, transition_of
+from safeapply.plans.transition import Transition, transition_of
 from safeapply.plans.verifier import verify
-from safeapply.plans.writes import Constraint, Cycle, Part, Write, level, split, writes_of
+from safeapply.plans.versions import Stage
+from safeapply.plans.writes import Constraint, Cycle, Part, Write, level, stages_of, writes_of
 from safeapply.resources.objects import Resource, ResourceId
 from safeapply.xds.expectations import ClusterUnreferenced, Expectation
 
@@ -84,8 +85,8 @@ def _steps(transition: Transition, options: PlanOptions) -> Plan:
     if refusals:
         return Plan(refusals=refusals)
     constraints = findings.constraints | frozenset(kind_order(transition))
-    bridged = split(constraints, transition.bridges)
-    follows = writes_of(transition.changes, constraints, bridged)
+    between = stages_of(constraints, transition.bridges)
+    follows = writes_of(transition.changes, constraints, between)
     phases = {write: _phase(transition, constraints, write) for write in follows}
     levels = level(follows, phases)
     if isinstance(levels, Cycle):
@@ -99,7 +100,7 @@ def _plan_of(
     states = [transition.state({})]
     reached: dict[ResourceId, Stage] = {}
     for writes in levels:
-        reached.update({w.id: Stage.BRIDGE if w.bridge else Stage.DESIRED for w in writes})
+        reached.update({write.id: write.stage for write in writes})
         states.append(transition.state(reached))
     needs = [preconditions(transition, before, after) for before, after in pairwise(states)]
     steps = tuple(
@@ -131,8 +132,8 @@ def _removes(expectations: Iterable[Expectation]) -> bool:
 
 def _operation(transition: Transition, write: Write) -> Operation:
     change = transition.changes[write.id]
-    if write.bridge:
-        return Operation(Action.APPLY, transition.bridges[write.id], bridge=True)
+    if write.stage is not Stage.DESIRED:
+        return Operation(Action.APPLY, transition.bridges[write.id][write.stage], bridge=True)
     if change.manifest is not None:
         return Operation(Action.APPLY, change.manifest)
     if change.live is None:
@@ -144,11 +145,13 @@ def _operation(transition: Transition, write: Write) -> Operation:
 def _phase(transition: Transition, constraints: Iterable[Constraint], write: Write) -> Phase:
     """Tell whether a write adds, moves or removes."""
     change = transition.changes[write.id]
-    if write.bridge:
-        return Phase.WIDEN
+    if write.stage is not Stage.DESIRED:
+        return Phase.WIDEN if write.stage is Stage.BRIDGE else Phase.SWITCH
     if change.desired is None:
         return Phase.NARROW
     if write.id.group_kind == VIRTUAL_SERVICE:
+        if any(c.then == (write.id, Part.NARROWING) for c in constraints):
+            return Phase.NARROW
         # A new delegate is inert until a root names it: it is provided, not switched to.
         return Phase.SWITCH if change.live or change.desired.spec.get("hosts") else Phase.WIDEN
     if any(c.then == (write.id, Part.NARROWING) for c in constraints) or _drops_subsets(transition, write.id):

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
 from safeapply.plans.transition import Transition
 from safeapply.plans.writes import Write
+from safeapply.resources.objects import GroupKind
 from safeapply.xds.expectations import ClusterActive, ClusterUnreferenced, Expectation
 from safeapply.xds.names import ClusterName, parse_cluster
 
 __all__ = ["reason", "spoken"]
+
+HOLDS_BOTH = "holds what is live and what is desired at once, so that routes can move safely"
+_HOLDS = {
+    DESTINATION_RULE: "holds the old and the new subsets at once, so that routes can move safely",
+    VIRTUAL_SERVICE: "names at weight 0 what its routes come to or come from: a proxy whose Sidecar limits its "
+    "scope has the clusters of a host only while some route names it",
+}
 
 
 def reason(
@@ -53,10 +62,12 @@ def _freed(clusters: list[ClusterName]) -> Iterable[str]:
 
 
 def _bridged(transition: Transition, writes: Iterable[Write]) -> Iterable[str]:
-    kept = [transition.bridges[write.id] for write in writes if write.bridge]
-    if kept:
-        names = ", ".join(f"{rule.id.namespace}/{rule.id.name}" for rule in kept)
-        yield f"DestinationRule {names} holds the old and the new subsets at once, so that routes can move safely."
+    kinds: dict[GroupKind, list[str]] = {}
+    for write in writes:
+        if write.stage in transition.bridges[write.id]:
+            kinds.setdefault(write.id.group_kind, []).append(f"{write.id.namespace}/{write.id.name}")
+    for kind, names in kinds.items():
+        yield f"{kind.kind} {', '.join(names)} {_HOLDS.get(kind, HOLDS_BOTH)}."
 
 
 def spoken(clusters: Iterable[ClusterName]) -> str:

@@ -12,7 +12,8 @@ from itertools import permutations
 
 from safeapply.istio.hosts import overlap
 from safeapply.istio.kinds import Rule, VirtualService
-from safeapply.plans.transition import Stage, Transition
+from safeapply.plans.transition import Transition
+from safeapply.plans.versions import Stage
 from safeapply.plans.writes import Constraint, Part
 from safeapply.resources.objects import FieldPath, ResourceId
 from safeapply.xds.names import Host

@@ -6,9 +6,8 @@ mesh looks like in some state costs a look-up, not a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 from safeapply.istio.declarations import declare
 from safeapply.istio.kinds import NEWEST, Declaration
@@ -18,19 +17,11 @@ from safeapply.istio.snapshot import MeshSettings, Snapshot, snapshot_of
 from safeapply.plans.assumptions import assumed
 from safeapply.plans.changes import Change
 from safeapply.plans.classes import classes_of, label_keys
-from safeapply.plans.versions import can_join, join
+from safeapply.plans.versions import Stage, bridges
 from safeapply.resources.objects import Resource, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["Stage", "Transition", "transition_of"]
-
-
-class Stage(Enum):
-    """The versions of a changed object."""
-
-    LIVE = "live"
-    BRIDGE = "bridge"
-    DESIRED = "desired"
+__all__ = ["Transition", "transition_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +29,8 @@ class Transition:
     """From live to desired, ready to be asked about any state in between."""
 
     changes: Mapping[ResourceId, Change]
-    bridges: Mapping[ResourceId, Resource]
-    """The superset of every object that can be live and desired at once."""
+    bridges: Mapping[ResourceId, Mapping[Stage, Resource]]
+    """The versions in between of every object that can be live and desired at once."""
     stages: Mapping[ResourceId, Mapping[Stage, Declaration | None]]
     """What Istio reads of each version of each changed object."""
     mesh: Snapshot
@@ -89,8 +80,11 @@ def transition_of(
         offline: take hosts and gateways that nobody declares to exist.
     """
     by_id = {change.id: change for change in changes}
-    bridges = dict(_bridges(by_id.values()))
-    stages = {one: _stages(change, bridges.get(one), mesh) for one, change in by_id.items()}
+    between = {
+        one: bridges(change.live, change.manifest) if change.live and change.manifest else {}
+        for one, change in by_id.items()
+    }
+    stages = {one: _stages(change, between[one], mesh) for one, change in by_id.items()}
     versions: dict[ResourceId, tuple[Declaration | None, ...]] = {
         one: (declare(resource, created=resource.created, domain=mesh.domain),)
         for one, resource in live.items()
@@ -104,7 +98,7 @@ def transition_of(
     declared = [one for several in stages.values() for one in several.values() if one is not None]
     return Transition(
         changes=by_id,
-        bridges=bridges,
+        bridges=between,
         stages=stages,
         mesh=everything,
         classes=classes_of(everything, proxies, keys),
@@ -115,18 +109,13 @@ def transition_of(
     )
 
 
-def _bridges(changes: Iterable[Change]) -> Iterator[tuple[ResourceId, Resource]]:
-    for change in changes:
-        if change.live and change.manifest and can_join(change.live, change.manifest):
-            yield change.id, join(change.live, change.manifest)
-
-
-def _stages(change: Change, bridge: Resource | None, mesh: MeshSettings) -> Mapping[Stage, Declaration | None]:
+def _stages(
+    change: Change, between: Mapping[Stage, Resource], mesh: MeshSettings
+) -> Mapping[Stage, Declaration | None]:
     # An update keeps its age, and age is semantics (ISTIO.md 4.10).
     created = change.live.created if change.live else NEWEST
-    several = {Stage.LIVE: change.live, Stage.BRIDGE: bridge, Stage.DESIRED: change.desired}
+    several = {Stage.LIVE: change.live, **between, Stage.DESIRED: change.desired}
     return {
         stage: declare(resource, created=created, domain=mesh.domain) if resource else None
         for stage, resource in several.items()
-        if resource or stage is not Stage.BRIDGE
     }

@@ -8,16 +8,18 @@ chain of them is the number of steps, and no plan has fewer.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
 
+from safeapply.istio.kinds import VIRTUAL_SERVICE
 from safeapply.plans.plan import Phase
+from safeapply.plans.versions import Stage
 from safeapply.resources.objects import ResourceId
 
-__all__ = ["Constraint", "Cycle", "Part", "Write", "level", "split", "writes_of"]
+__all__ = ["Constraint", "Cycle", "Part", "Write", "level", "stages_of", "writes_of"]
 
 
 class Part(Enum):
@@ -41,10 +43,10 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write of one object: the bridge, or the desired version."""
+    """One write of one object: a bridge, or the desired version."""
 
     id: ResourceId
-    bridge: bool
+    stage: Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +56,56 @@ class Cycle:
     objects: tuple[ResourceId, ...]
 
 
-def split(constraints: Iterable[Constraint], joinable: Iterable[ResourceId]) -> frozenset[ResourceId]:
-    """Return the objects that need a bridge: some others wait for what they add, others free what they remove."""
+def stages_of(
+    constraints: Iterable[Constraint], bridges: Mapping[ResourceId, Collection[Stage]]
+) -> Mapping[ResourceId, tuple[Stage, ...]]:
+    """Return the bridges that each object needs; an object with none is not listed.
+
+    A join is needed where some others wait for what an object adds, and others free what it removes. Routes that
+    others, or they themselves, wait for go over what they add, and over what they still hold, one by one.
+    """
     listed = list(constraints)
     widened = {c.first[0] for c in listed if c.first[1] is Part.WIDENING}
     narrowed = {c.then[0] for c in listed if c.then[1] is Part.NARROWING}
-    return frozenset(widened & narrowed & set(joinable))
+    needed: dict[ResourceId, tuple[Stage, ...]] = {}
+    for one in widened | narrowed:
+        asked = {Stage.BRIDGE: one in widened, Stage.RELEASE: one in narrowed}
+        if one.group_kind != VIRTUAL_SERVICE:
+            asked = {Stage.BRIDGE: one in widened & narrowed}
+        needed[one] = tuple(stage for stage, wanted in asked.items() if wanted and stage in bridges.get(one, ()))
+    return needed
 
 
 def writes_of(
-    objects: Iterable[ResourceId], constraints: Iterable[Constraint], bridged: frozenset[ResourceId]
+    objects: Iterable[ResourceId],
+    constraints: Iterable[Constraint],
+    between: Mapping[ResourceId, tuple[Stage, ...]],
 ) -> Mapping[Write, set[Write]]:
     """Return every write with the writes that it has to follow."""
-    follows: dict[Write, set[Write]] = {Write(one, bridge=False): set() for one in objects}
-    for one in bridged:
-        follows[Write(one, bridge=True)] = set()
-        follows[Write(one, bridge=False)].add(Write(one, bridge=True))
+    follows: dict[Write, set[Write]] = {}
+    for one in objects:
+        chain = [Write(one, stage) for stage in (*between.get(one, ()), Stage.DESIRED)]
+        follows.update({write: {*chain[:index][-1:]} for index, write in enumerate(chain)})
     for constraint in constraints:
-        first, then = (_write(end, bridged) for end in (constraint.first, constraint.then))
-        follows[then].add(first)
+        first, then = (_write(end, between) for end in (constraint.first, constraint.then))
+        # An object that waits for itself and has no bridge is left to the verifier.
+        if first != then:
+            follows[then].add(first)
     return follows
 
 
-def _write(end: End, bridged: frozenset[ResourceId]) -> Write:
+_CARRIED_BY = {
+    Part.WIDENING: (Stage.BRIDGE,),
+    Part.WHOLE: (Stage.RELEASE,),
+    Part.NARROWING: (),
+}
+"""The write that does a part of the change, where there is one; the last write does the rest."""
+
+
+def _write(end: End, between: Mapping[ResourceId, tuple[Stage, ...]]) -> Write:
     one, part = end
-    return Write(one, bridge=part is Part.WIDENING and one in bridged)
+    own = between.get(one, ())
+    return Write(one, next((stage for stage in _CARRIED_BY[part] if stage in own), Stage.DESIRED))
 
 
 def level(follows: Mapping[Write, set[Write]], phases: Mapping[Write, Phase]) -> list[list[Write]] | Cycle:

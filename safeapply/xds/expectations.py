@@ -28,7 +28,10 @@ class ClusterActive:
 
 @dataclass(frozen=True, slots=True)
 class ClusterUnreferenced:
-    """No route, mirror or listener names the cluster, draining and warming listeners included."""
+    """No route, mirror or listener names the cluster, draining and warming listeners included.
+
+    Not counted are the routes of a host to its own default cluster: istiod makes them with it, and takes them with it.
+    """
 
     cluster: ClusterName
     classes: frozenset[ProxyClass] | None = None

@@ -2,7 +2,8 @@
 
 expectation             holds when
 ClusterActive           active, and no newer copy is warming; with a healthy host where one is required
-ClusterUnreferenced     no route configuration and no listener in any state names it
+ClusterUnreferenced     no route configuration and no listener in any state names it; the routes that istiod gives
+                        every host to its own default cluster do not count
 ClusterAbsent           neither active nor warming
 RouteRefers             the virtual host with the domain names it; for TCP, some listener does
 """
@@ -15,7 +16,7 @@ from typing import TypeAlias, assert_never
 
 from safeapply.xds.configdump import Clusters, Listeners, RouteConfig
 from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
-from safeapply.xds.names import ClusterName, Host
+from safeapply.xds.names import ClusterName, Host, parse_cluster
 
 __all__ = [
     "Absent",
@@ -169,12 +170,23 @@ def _unreferenced(cluster: ClusterName, reading: Reading) -> Verdict:
     if missing:
         # Its listeners wait for routes that are still on their way, and those may name the cluster.
         return Unknown(f"route configuration {', '.join(sorted(missing))} has not arrived")
+    own = _host_of_default(cluster)
     for one in routes:
-        if cluster in one.references:
+        if any(cluster in names and not (own and _serves(domains, own)) for domains, names in one.virtual_hosts):
             return StillRefers(cluster, f"route configuration {one.name}")
-    if cluster in listeners.references:
+    if own is None and cluster in listeners.references:
         return StillRefers(cluster, f"listener {listeners.references[cluster]}")
     return Holds()
+
+
+def _host_of_default(cluster: ClusterName) -> Host | None:
+    """Return the host of a cluster without a subset.
+
+    istiod routes every host that a proxy imports to its default cluster, by a virtual host or a listener of its
+    own. These come and go with the cluster; to wait for their end before the removal would be to wait for ever.
+    """
+    parts = parse_cluster(cluster)
+    return parts.host if parts is not None and not parts.subset else None
 
 
 def _refers(expectation: RouteRefers, reading: Reading) -> Verdict:

@@ -145,6 +145,15 @@ async def test_deleting_is_as_careful() -> None:
     assert (report.exit_code, report.tally.failed) == (0, 0), report.to_document()
 
 
+async def test_a_host_can_go_with_all_that_names_it() -> None:
+    """A Service's own default route goes with it: nobody waits for its end, and the other hosts are served."""
+    example = EXAMPLES[0]
+    async with Mesh(scene(example)) as mesh:
+        files = ("-f", str(example / "live" / "reviews.yaml"), "-f", str(example / "live" / "services.yaml"))
+        result = await command(mesh, "delete", *files, "--yes", "--soak", "0", "--barrier-timeout", "20s")
+        assert result.code == 0, result.err
+
+
 class Result:
     """What a command said, and how it ended."""
 

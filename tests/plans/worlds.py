@@ -90,7 +90,7 @@ def _step(number: int, step: Step) -> Iterable[str]:
     for operation in step.operations:
         one = operation.resource
         subsets = " ".join(s["name"] for s in one.spec.get("subsets") or ()) if operation.bridge else ""
-        bridge = f" bridge: {subsets}" if operation.bridge else ""
+        bridge = f" bridge: {subsets}".rstrip(": ") if operation.bridge else ""
         yield f"    {operation.action.value} {one.id.kind} {one.id.namespace}/{one.id.name}{bridge}"
 
 

@@ -30,7 +30,7 @@ class ClusterActive:
 class ClusterUnreferenced:
     """No route, mirror or listener names the cluster, draining and warming listeners included.
 
-    Not counted are the routes of a host to its own default cluster: istiod makes them with it, and takes them with it.
+    Not counted are the routes of a host to its own default cluster: istiod makes and takes them with it.
     """
 
     cluster: ClusterName

@@ -20,7 +20,7 @@ def reading(domains: frozenset[str], named: ClusterName, *, listener: bool = Fal
 
 
 def test_a_hosts_own_route_to_its_default_cluster_is_no_reference() -> None:
-    """Istiod gives it to every imported host and takes it with the cluster: to wait for its end is to wait for ever."""
+    """Istiod gives it to every host and takes it with the cluster: one would wait for its end for ever."""
     assert judge(ClusterUnreferenced(DEFAULT), reading(OWN, DEFAULT, listener=True)) == Holds()
 
 

@@ -8,6 +8,7 @@
     │   ├── RejectedError          the API server refused one object
     │   └── ClusterChangedError    an object is not what the plan saw            exit 5
     ├── ProxyError                 one Envoy could not be read
+    ├── IstiodError                one replica of istiod could not be asked
     ├── BarrierTimeoutError        an expectation outlived its deadline          exit 3
     ├── RefusedError               no safe order                                 exit 4
     ├── LockedError                another rollout holds the Lease               exit 6
@@ -27,6 +28,7 @@ __all__ = [
     "ClusterError",
     "ClusterUnreachableError",
     "Fault",
+    "IstiodError",
     "LockedError",
     "ManifestsError",
     "ProxyError",
@@ -108,6 +110,15 @@ class ProxyError(SafeApplyError):
         self.proxy = proxy
         self.reason = reason
         super().__init__(f"{proxy}: {reason}")
+
+
+class IstiodError(SafeApplyError):
+    """One replica of istiod could not be asked; nothing hangs on it, but whoever reads a report has to know."""
+
+    def __init__(self, replica: str, reason: str) -> None:
+        self.replica = replica
+        self.reason = reason
+        super().__init__(f"{replica}: {reason}")
 
 
 class BarrierTimeoutError(SafeApplyError):

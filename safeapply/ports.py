@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Protocol
 
 from safeapply.istio.proxies import Proxy
+from safeapply.istio.replicas import Replica
 from safeapply.resources.objects import GroupKind, Resource, ResourceId
 
-__all__ = ["Answer", "Clock", "Cluster", "Proxies"]
+__all__ = ["Answer", "Clock", "Cluster", "Istiods", "Proxies"]
 
 
 class Cluster(Protocol):
@@ -73,6 +74,18 @@ class Proxies(Protocol):
 
     async def release(self, proxy: Proxy) -> None:
         """Close what is kept open towards a proxy, because it will not be asked again soon."""
+        ...
+
+
+class Istiods(Protocol):
+    """The debug pages of istiod's replicas."""
+
+    async def ask(self, replica: Replica, path: str, *, deadline: float) -> Answer:
+        """GET a path of one replica's debug pages within ``deadline`` seconds.
+
+        Raises:
+            IstiodError: no whole HTTP answer came back.
+        """
         ...
 
 

@@ -32,6 +32,7 @@ def _app() -> typer.Typer:
     from safeapply.cli.demo import demo
     from safeapply.cli.plan import plan
     from safeapply.cli.sandbox import app as sandbox
+    from safeapply.cli.status import status
 
     app = typer.Typer(
         name="safeapply",
@@ -43,6 +44,7 @@ def _app() -> typer.Typer:
     app.command()(apply)
     app.command()(plan)
     app.command()(delete)
+    app.command()(status)
     app.command()(demo)
     app.add_typer(sandbox, name="sandbox")
     app.command()(version)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import typer
 
@@ -22,6 +20,7 @@ from safeapply.adapters.kube import KubeCluster
 from safeapply.adapters.terminal import dresser, listener_on
 from safeapply.cli.options import OutputFormat
 from safeapply.cli.planning import Planned, Wanted, plan_against
+from safeapply.cli.supervision import run_to_end
 from safeapply.errors import UsageError
 from safeapply.plans.plan import Action, Plan
 from safeapply.report.outcome import outcome_json, result_lines
@@ -37,7 +36,6 @@ __all__ = ["REFUSED", "Manner", "planned_online", "roll_out"]
 
 REFUSED = 4
 
-T = TypeVar("T")
 Wants = Callable[[Namespace], Wanted]
 """What is wanted, once the default namespace is known."""
 
@@ -68,7 +66,7 @@ def planned_online(wants: Wants, *, kubeconfig: str | None, context: str | None)
         async with connected(kubeconfig=kubeconfig, context=context) as connection:
             return await plan_against(wants(Namespace(connection.namespace)), KubeCluster(connection))
 
-    return _run(look())
+    return run_to_end(look())
 
 
 def roll_out(wants: Wants, manner: Manner) -> int:
@@ -90,7 +88,7 @@ def roll_out(wants: Wants, manner: Manner) -> int:
             await _consent(made, manner)
             return await _carry_out(made, connection, cluster, manner)
 
-    return _run(work())
+    return run_to_end(work())
 
 
 async def _carry_out(made: Planned, connection: Connection, cluster: KubeCluster, manner: Manner) -> int:
@@ -170,19 +168,3 @@ def _show(made: Planned) -> None:
 
 def _holder() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()})"
-
-
-def _run(work: Coroutine[object, object, T]) -> T:
-    """Run to the end; a first Ctrl-C or SIGTERM cancels, so that the lock is given back and the state is told."""
-
-    async def supervised() -> T:
-        task = asyncio.create_task(work)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
-
-    return asyncio.run(supervised())

@@ -1,11 +1,13 @@
 """Which pods run an Envoy, and what Istio looks at to decide that Envoy's configuration.
 
 Istio names the container ``istio-proxy``, in ``containers`` or, as a native sidecar, in ``initContainers``
-(ISTIO.md 8.4). Gateways run it with the argument ``router``, waypoints with ``waypoint``.
+(ISTIO.md 8.4). Gateways, those of the Gateway API among them, run it with the argument ``router``, waypoints with
+``waypoint``. A ztunnel has a container of the same name and is no Envoy.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -13,12 +15,16 @@ from typing import NewType
 
 from safeapply.resources.objects import Document, Namespace, Resource
 
-__all__ = ["Labels", "Proxy", "ProxyClass", "ProxyId", "Role", "proxy_of_pod"]
+__all__ = ["Condition", "Labels", "Proxy", "ProxyClass", "ProxyId", "Role", "proxy_of_pod", "revision_of"]
 
 ProxyId = NewType("ProxyId", str)
 """``pod.namespace``, as istioctl prints it."""
 
 PROXY_CONTAINER = "istio-proxy"
+ZTUNNEL = "ztunnel"
+REVISION = "istio.io/rev"
+INJECTED = "sidecar.istio.io/status"
+"""The annotation in which the injector says what it did, as JSON."""
 
 
 class Role(Enum):
@@ -27,6 +33,16 @@ class Role(Enum):
     SIDECAR = "sidecar"
     GATEWAY = "gateway"
     WAYPOINT = "waypoint"
+
+
+class Condition(Enum):
+    """Where the pod of an Envoy stands in its life."""
+
+    STARTING = "starting"
+    """It runs and gets no traffic yet, or not now."""
+    READY = "ready"
+    TERMINATING = "terminating"
+    """It shall go, and may still serve what it has."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -71,6 +87,27 @@ class Proxy:
     role: Role
     labels: Labels
     ready: bool
+    """Whether it gets traffic; a pod that terminates does for as long as it says so."""
+    terminating: bool = False
+    version: str = ""
+    """The tag of the proxy's image; empty where a digest stands in its place."""
+    revision: str = ""
+    """Which of several control planes it belongs to (``istio.io/rev``)."""
+    node: str = ""
+    restarts: int = 0
+    """How often the container was started anew; each time it is another Envoy, with nothing in it."""
+
+    @property
+    def life(self) -> tuple[str, int]:
+        """What no other Envoy has: the pod, and which start of its container this is."""
+        return (self.uid, self.restarts)
+
+    @property
+    def condition(self) -> Condition:
+        """Where the pod stands in its life."""
+        if self.terminating:
+            return Condition.TERMINATING
+        return Condition.READY if self.ready else Condition.STARTING
 
     @property
     def id(self) -> ProxyId:
@@ -87,7 +124,11 @@ def proxy_of_pod(pod: Resource) -> Proxy | None:
     """Return the Envoy that a pod runs, or None where none runs."""
     container = next((c for c in _containers(pod) if c.get("name") == PROXY_CONTAINER), None)
     status = pod.document.get("status") or {}
-    if container is None or not _runs(status):
+    if container is None or ZTUNNEL in (container.get("args") or ()):
+        return None
+    own = _reported(status)
+    # One that waits to start, or has ended, serves nothing.
+    if not ("running" in (own.get("state") or {}) if own else status.get("phase") == "Running"):
         return None
     return Proxy(
         namespace=pod.id.namespace,
@@ -96,7 +137,26 @@ def proxy_of_pod(pod: Resource) -> Proxy | None:
         role=_role(container),
         labels=Labels.of(pod.labels),
         ready=any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or ()),
+        terminating=bool(pod.metadata.get("deletionTimestamp")),
+        version=_tag(str(container.get("image") or "")),
+        revision=revision_of(pod),
+        node=str(pod.spec.get("nodeName") or ""),
+        restarts=int(own.get("restartCount") or 0),
     )
+
+
+def revision_of(pod: Resource) -> str:
+    """Return the revision of a pod's label, or else the one that injected it; empty where none is said."""
+    annotations = pod.metadata.get("annotations") or {}
+    return str(pod.labels.get(REVISION) or annotations.get(REVISION) or _injector(annotations.get(INJECTED)))
+
+
+def _injector(status: object) -> str:
+    try:
+        told = json.loads(str(status or "{}"))
+    except ValueError:
+        return ""
+    return str(told.get("revision") or "") if isinstance(told, dict) else ""
 
 
 def _containers(pod: Resource) -> Iterator[Document]:
@@ -104,11 +164,15 @@ def _containers(pod: Resource) -> Iterator[Document]:
     yield from pod.spec.get("initContainers") or ()
 
 
-def _runs(status: Document) -> bool:
-    """Tell whether the proxy's container runs: one that waits to start, or has ended, serves nothing."""
+def _reported(status: Document) -> Document:
+    """Return what the kubelet says of the proxy's container; nothing where it is silent."""
     reported = (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))
-    own = next((one for one in reported if one.get("name") == PROXY_CONTAINER), None)
-    return status.get("phase") == "Running" if own is None else "running" in (own.get("state") or {})
+    return next((one for one in reported if one.get("name") == PROXY_CONTAINER), {})
+
+
+def _tag(image: str) -> str:
+    """Return ``1.24.1-distroless`` for ``docker.io/istio/proxyv2:1.24.1-distroless@sha256:...``."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[2]
 
 
 def _role(container: Document) -> Role:

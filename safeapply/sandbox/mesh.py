@@ -23,12 +23,14 @@ from safeapply.sandbox.apiserver import ApiServer, Store
 from safeapply.sandbox.backends import Backends
 from safeapply.sandbox.children import raise_file_limit
 from safeapply.sandbox.controlplane import ControlPlane
+from safeapply.sandbox.controlplane.pages import DEBUG_PORTS
 from safeapply.sandbox.delays import DEFAULT_DELAYS, NO_DELAYS, Delays
 from safeapply.sandbox.envoys import Envoys
 from safeapply.sandbox.janitor import Janitor
 from safeapply.sandbox.kubelet import Kubelet
+from safeapply.sandbox.pods import istiod_pod, scheduled
 from safeapply.sandbox.probes import probes_of
-from safeapply.sandbox.sockets import admin_socket
+from safeapply.sandbox.sockets import admin_socket, debug_socket
 from safeapply.sandbox.stored import StoredObjects
 from safeapply.sandbox.synthesis import clients, gateways, missing
 from safeapply.sandbox.targets import addresses_of, targets_of
@@ -141,9 +143,14 @@ class Mesh:
         scene, both = self.scene, (*self.scene.live, *self.scene.desired)
         edge = gateways(both)
         proxies = (*edge, *clients(both, scene.proxies - len(edge)))
-        StoredObjects(self.store).fill(scene.live, (*missing(scene.live, scene.desired), *proxies))
+        added = (*missing(scene.live, scene.desired), *proxies, *map(istiod_pod, range(scene.replicas)))
+        StoredObjects(self.store).fill(scene.live, tuple(map(scheduled, added)))
 
     def _admin_of(self, namespace: Namespace, pod: str, port: int) -> str | None:
-        """Return what a port-forward reaches: the admin interface of a pod's Envoy."""
+        """Return what a port-forward reaches: the admin interface of a pod's Envoy, or istiod's debug pages."""
+        for number in range(self.scene.replicas):
+            document = istiod_pod(number)["metadata"]
+            if (namespace, pod) == (document["namespace"], document["name"]):
+                return str(debug_socket(self.run, number)) if port in DEBUG_PORTS else None
         path = admin_socket(self.run, namespace, pod)
         return str(path) if port == ADMIN_PORT and path.exists() else None

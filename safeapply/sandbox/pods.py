@@ -17,10 +17,12 @@ __all__ = [
     "WORKLOAD_KINDS",
     "address",
     "is_ready",
+    "istiod_pod",
     "outside_backends",
     "owner_uid",
     "pods_of_workload",
     "ports_of_pod",
+    "scheduled",
     "status_of_pod",
     "status_of_workload",
 ]
@@ -32,6 +34,8 @@ WORKLOAD_KINDS = (
     GroupKind("apps", "StatefulSet"),
     GroupKind("apps", "DaemonSet"),
 )
+NODE = "sandbox"
+ROOT_NAMESPACE = "istio-system"
 HASH_LABEL = "pod-template-hash"
 HASH_BYTES = 5
 
@@ -56,10 +60,31 @@ def pods_of_workload(workload: Document) -> tuple[Document, ...]:
                 "labels": labels,
                 "ownerReferences": [_reference(workload)],
             },
-            "spec": template.get("spec") or {},
+            "spec": {"nodeName": NODE, **(template.get("spec") or {})},
         }
         for number in range(count)
     )
+
+
+def istiod_pod(number: int) -> Document:
+    """Return the pod of one replica of the control plane; nothing runs in it, but its ports lead to the replica."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": f"istiod-{number}",
+            "namespace": ROOT_NAMESPACE,
+            "labels": {"app": "istiod", "istio.io/rev": "default"},
+        },
+        "spec": {"containers": [{"name": "discovery", "image": "istio/pilot"}]},
+    }
+
+
+def scheduled(document: Document) -> Document:
+    """Return a pod with the one node that there is; any other object as it is."""
+    if document["kind"] != "Pod":
+        return document
+    return {**document, "spec": {"nodeName": NODE, **(document.get("spec") or {})}}
 
 
 def owner_uid(pod: Document) -> str | None:

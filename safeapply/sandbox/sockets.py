@@ -20,6 +20,7 @@ __all__ = [
     "backend_name",
     "backend_socket",
     "check_room",
+    "debug_socket",
     "listener_name",
     "listener_socket",
     "proxy_directory",
@@ -37,6 +38,11 @@ DIGEST = 4
 def xds_socket(run: Path, replica: int) -> Path:
     """Return where one replica of the control plane serves ADS."""
     return run / f"istiod-{replica}.sock"
+
+
+def debug_socket(run: Path, replica: int) -> Path:
+    """Return where one replica of the control plane serves its debug pages; what its pod's ports lead to."""
+    return run / f"istiod-{replica}-debug.sock"
 
 
 def proxy_directory(run: Path, namespace: Namespace, pod: str) -> Path:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from safeapply.resources.objects import Document, Namespace, ResourceId
 from safeapply.sandbox.controlplane.deliveries import Delivery, Nack
 from safeapply.sandbox.controlplane.faults import Faults
+from safeapply.sandbox.controlplane.pages import DebugPages, configz, syncz
 from safeapply.sandbox.controlplane.replica import Replica
 from safeapply.sandbox.controlplane.sessions import Request, Response, Session
 from safeapply.sandbox.controlplane.snapshots import Snapshot
@@ -55,7 +56,9 @@ class _Stream:
 class Branch:
     """One replica."""
 
-    def __init__(self, model: Callable[..., Replica], *, socket: Path, faults: Faults, books: Books) -> None:
+    def __init__(
+        self, model: Callable[..., Replica], *, socket: Path, debug_socket: Path, faults: Faults, books: Books
+    ) -> None:
         """Join a model of time, made with this as its ``on_push``, to a server on a socket."""
         self._faults = faults
         self._books = books
@@ -64,13 +67,22 @@ class Branch:
         self._server = AdsServer(socket, self._connect)
         self._translated: tuple[Snapshot, Translation] | None = None
         self.model = model(on_push=self._push)
+        self._pages = DebugPages(
+            debug_socket,
+            {
+                "/debug/syncz": lambda: syncz(stream.session for stream in self._streams.values()),
+                "/debug/configz": lambda: configz(self.model.objects),
+            },
+        )
 
     async def start(self) -> None:
-        """Serve ADS."""
+        """Serve ADS, and the debug pages."""
         await self._server.start()
+        await self._pages.start()
 
     async def stop(self) -> None:
         """End all streams."""
+        await self._pages.stop()
         await self._server.stop()
 
     @property

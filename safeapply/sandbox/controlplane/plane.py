@@ -27,7 +27,7 @@ from safeapply.sandbox.controlplane.snapshots import Write, is_watched, same_for
 from safeapply.sandbox.controlplane.timeline import Timeline
 from safeapply.sandbox.controlplane.translation.soundness import fault_of
 from safeapply.sandbox.delays import Delays
-from safeapply.sandbox.sockets import check_room, xds_socket
+from safeapply.sandbox.sockets import check_room, debug_socket, xds_socket
 from safeapply.sandbox.watching import WatchEvent, WatchType
 
 __all__ = ["ControlPlane"]
@@ -56,6 +56,7 @@ class ControlPlane:
             Branch(
                 partial(Replica, number, draws=self._draws, delays=delays, timeline=self._timeline),
                 socket=xds_socket(run, number),
+                debug_socket=debug_socket(run, number),
                 faults=self._faults,
                 books=books,
             )
@@ -101,6 +102,7 @@ class ControlPlane:
         if document is not None:
             self._latest[event.id] = document
             if before is not None and same_for_istio(before, document):
+                self._observe_in_passing(event.id, document, event.at)
                 return
             document = self._sound(event.id, document)
         self._writes[event.resource_version] = Write(event.id, event.resource_version, event.at)
@@ -211,6 +213,12 @@ class ControlPlane:
             return document
         self._ignored[resource_id] = fault
         return None
+
+    def _observe_in_passing(self, resource_id: ResourceId, document: Document, at: float) -> None:
+        if resource_id not in self._ignored:
+            for branch in self._branches:
+                branch.model.observe_in_passing(resource_id, document, at)
+            self._wake.set()
 
     def _catch_up(self) -> None:
         for branch in self._branches:

@@ -12,7 +12,7 @@ It knows no sockets and no clock: ``timeline`` tells it when, ``on_push`` is tol
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeAlias
 
@@ -53,6 +53,11 @@ class Replica:
         """Whether every write is in the newest snapshot, and every proxy has been sent it."""
         return not self._on_their_way and self._unquiet_since is None and not self._pending
 
+    @property
+    def objects(self) -> Mapping[ResourceId, Document]:
+        """Every object that was seen, as it was seen last, whether or not it is in a snapshot yet."""
+        return self._objects
+
     def connect(self, proxy: str) -> Snapshot:
         """Take a proxy in, and return what it gets at once."""
         self._proxies.add(proxy)
@@ -71,6 +76,11 @@ class Replica:
         self._last_due[kind] = due
         self._on_their_way += 1
         self._timeline.at(due, partial(self._see, resource_id, document, resource_version))
+
+    def observe_in_passing(self, resource_id: ResourceId, document: Document, at: float) -> None:
+        """Let a write be seen that makes no difference: in order, but nothing is drawn and nothing is pushed."""
+        due = max(at, self._last_due.get(resource_id.group_kind, 0.0))
+        self._timeline.at(due, lambda _: self._objects.update({resource_id: document}))
 
     def _see(self, resource_id: ResourceId, document: Document | None, resource_version: int, now: float) -> None:
         self._on_their_way -= 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import assert_never
 
@@ -17,7 +17,7 @@ from safeapply.sandbox.controlplane.faults import Faults
 from safeapply.sandbox.controlplane.translation.configuration import Configuration
 from safeapply.sandbox.controlplane.translation.metadata import Json
 
-__all__ = ["Request", "Response", "Session", "Xds"]
+__all__ = ["Nonces", "Request", "Response", "Session", "Xds"]
 
 EVERYTHING = "*"
 
@@ -59,12 +59,21 @@ class Response:
     removed: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Nonces:
+    """Which response of a type was sent last, and which was accepted last; empty where there was none."""
+
+    sent: str = ""
+    accepted: str = ""
+
+
 @dataclass(slots=True)
 class _Subscription:
     names: set[str] = field(default_factory=set)
     sent: dict[str, Json] = field(default_factory=dict)
     unanswered: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Names of the resources in each response that was neither accepted nor refused."""
+    nonces: Nonces = field(default_factory=Nonces)
 
 
 class Session:
@@ -88,6 +97,11 @@ class Session:
         return tuple(
             each.name for each in Xds if each in self._subscriptions and self._subscriptions[each].unanswered
         )
+
+    @property
+    def nonces(self) -> Mapping[Xds, Nonces]:
+        """What was sent and what was accepted of each type that the Envoy has asked for."""
+        return {kind: subscription.nonces for kind, subscription in self._subscriptions.items()}
 
     def receive(self, request: Request) -> None:
         """Take a request in and answer what is asked anew, at once."""
@@ -168,6 +182,7 @@ class Session:
         for name in gone:
             subscription.sent.pop(name, None)
         subscription.unanswered[nonce] = tuple(resources)
+        subscription.nonces = replace(subscription.nonces, sent=nonce)
         if (self.proxy, kind.name) in self._faults.corrupted:
             resources = {name: _spoilt(kind, each) for name, each in resources.items()}
         self._send(Response(kind, nonce, resources, gone))
@@ -182,6 +197,8 @@ class Session:
             self.refused[request.type] = request.refusal
             for name in names:
                 subscription.sent.pop(name, None)
+        else:
+            subscription.nonces = replace(subscription.nonces, accepted=request.nonce)
 
 
 def _no_routes(name: str) -> Json:

@@ -1,0 +1,49 @@
+"""``safeapply status``: the proxies of a mesh, and what istiod says of each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from safeapply.cli.options import Context, IstioNamespace, Kubeconfig, Output, OutputFormat
+
+__all__ = ["status"]
+
+
+def status(
+    *,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Only the proxies of this namespace; by default of all.")
+    ] = None,
+    output: Output = OutputFormat.TEXT,
+    istio_namespace: IstioNamespace = "istio-system",
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+) -> None:
+    """Show every proxy: role, version, revision, node, readiness, and what istiod says of it."""
+    from safeapply.adapters.connection import connected
+    from safeapply.adapters.istiod import IstiodPages
+    from safeapply.adapters.kube import KubeCluster
+    from safeapply.cli.supervision import run_to_end
+    from safeapply.istio.replicas import Census
+    from safeapply.report.roll import roll_json, roll_notes, roll_text
+    from safeapply.resources.objects import Namespace
+    from safeapply.rollout.census import take_census
+
+    root, only = Namespace(istio_namespace), Namespace(namespace) if namespace else None
+
+    async def look() -> Census:
+        async with connected(kubeconfig=kubeconfig, context=context) as connection:
+            pages = IstiodPages(connection)
+            try:
+                return await take_census(KubeCluster(connection), pages, root)
+            finally:
+                await pages.close()
+
+    census = run_to_end(look())
+    text = roll_json(census, only) if output is OutputFormat.JSON else roll_text(census, only)
+    if text:
+        typer.echo(text.rstrip("\n"))
+    for note in roll_notes(census, only, root):
+        typer.echo(note, err=True)

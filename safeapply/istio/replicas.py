@@ -1,0 +1,193 @@
+"""Which pods run istiod, and what each replica says of itself on its debug pages (ISTIO.md 7.6).
+
+Hearsay, and used as such: ``/debug/syncz`` tells who is connected and has confirmed what was sent, not what that
+was; ``/debug/configz`` tells which objects have reached the replica, not that a proxy has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from safeapply.errors import IstiodError
+from safeapply.istio.proxies import Proxy, ProxyId, revision_of
+from safeapply.resources.objects import Namespace, Resource, ResourceId
+
+__all__ = [
+    "CONFIGZ",
+    "SYNCZ",
+    "Census",
+    "Connected",
+    "Hearing",
+    "Replica",
+    "connected",
+    "known_versions",
+    "replica_of_pod",
+]
+
+SYNCZ = "/debug/syncz"
+CONFIGZ = "/debug/configz"
+ISTIOD = {"app": "istiod"}
+"""The label by which istioctl finds them, too."""
+OK = 200
+
+_Read = TypeVar("_Read")
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One pod of istiod."""
+
+    namespace: Namespace
+    pod: str
+    uid: str
+    revision: str = ""
+
+    @property
+    def id(self) -> str:
+        """``pod.namespace``."""
+        return f"{self.pod}.{self.namespace}"
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What a replica says of one proxy that is connected to it."""
+
+    proxy: ProxyId
+    version: str
+    """The version of Istio that the proxy runs, by its own word."""
+    unconfirmed: tuple[str, ...]
+    """The types (``CDS``, ``LDS``, ``RDS``, ``EDS``) that were sent and not accepted: under way, or refused."""
+    rejected: Mapping[str, str]
+    """Envoy's words on each type that it refused; only newer istiods tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What one replica of istiod said, or why it said nothing."""
+
+    replica: Replica
+    connected: tuple[Connected, ...] = ()
+    silence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Every proxy that runs, and the word of every replica."""
+
+    proxies: tuple[Proxy, ...]
+    hearings: tuple[Hearing, ...]
+
+
+def replica_of_pod(pod: Resource, root_namespace: Namespace) -> Replica | None:
+    """Return the replica that a pod runs, or None where it runs none, or has ended."""
+    ended = (pod.document.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+    if pod.id.namespace != root_namespace or ended or not ISTIOD.items() <= pod.labels.items():
+        return None
+    return Replica(pod.id.namespace, pod.id.name, str(pod.metadata.get("uid", "")), revision_of(pod))
+
+
+def connected(replica: Replica, status: int, body: bytes) -> tuple[Connected, ...]:
+    """Return the proxies that a replica serves, from what it answered to ``SYNCZ``.
+
+    Raises:
+        IstiodError: the answer cannot be read.
+    """
+    return tuple(_connected(one) for one in _decoded(replica, SYNCZ, status, body, _PROXIES) if one.proxy)
+
+
+def known_versions(replica: Replica, status: int, body: bytes) -> Mapping[ResourceId, str]:
+    """Return the resourceVersion of every object that a replica has, from what it answered to ``CONFIGZ``.
+
+    Raises:
+        IstiodError: the answer cannot be read.
+    """
+    return dict(map(_version, _decoded(replica, CONFIGZ, status, body, _OBJECTS)))
+
+
+class _Resources(msgspec.Struct):
+    """One type in the form of newer istiods."""
+
+    sent: str = ""
+    acked: str = ""
+    last_error: str = msgspec.field(name="lastError", default="")
+
+
+class _Sync(msgspec.Struct):
+    """istiod's ``SyncStatus``: nonces of what was sent last, and of what was accepted last."""
+
+    proxy: str = ""
+    istio_version: str = ""
+    cluster_sent: str = ""
+    cluster_acked: str = ""
+    listener_sent: str = ""
+    listener_acked: str = ""
+    route_sent: str = ""
+    route_acked: str = ""
+    endpoint_sent: str = ""
+    endpoint_acked: str = ""
+    resources: dict[str, _Resources] | None = None
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    name: str
+    namespace: str = ""
+    resource_version: str = ""
+
+
+class _Object(msgspec.Struct, rename="camel"):
+    """The head of an object; specs are by far the most of megabytes, and are skipped unread."""
+
+    kind: str
+    api_version: str
+    metadata: _Metadata
+
+
+_PROXIES = msgspec.json.Decoder(list[_Sync] | None)
+_OBJECTS = msgspec.json.Decoder(list[_Object] | None)
+_SHORT = {
+    "type.googleapis.com/envoy.config.cluster.v3.Cluster": "CDS",
+    "type.googleapis.com/envoy.config.listener.v3.Listener": "LDS",
+    "type.googleapis.com/envoy.config.route.v3.RouteConfiguration": "RDS",
+    "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment": "EDS",
+}
+
+
+def _decoded(
+    replica: Replica, path: str, status: int, body: bytes, decoder: msgspec.json.Decoder[list[_Read] | None]
+) -> list[_Read]:
+    if status != OK:
+        raise IstiodError(replica.id, f"it answered {path} with HTTP {status}")
+    try:
+        return decoder.decode(body) or []
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise IstiodError(replica.id, f"its answer to {path} cannot be read ({error})") from error
+
+
+def _connected(sync: _Sync) -> Connected:
+    types = dict(_types(sync))
+    return Connected(
+        proxy=ProxyId(sync.proxy),
+        version=sync.istio_version,
+        unconfirmed=tuple(name for name, one in types.items() if one.sent != one.acked),
+        rejected={name: one.last_error for name, one in types.items() if one.last_error},
+    )
+
+
+def _types(sync: _Sync) -> Iterator[tuple[str, _Resources]]:
+    told = sync.resources or {}
+    yield "CDS", _Resources(sync.cluster_sent, sync.cluster_acked)
+    yield "LDS", _Resources(sync.listener_sent, sync.listener_acked)
+    yield "RDS", _Resources(sync.route_sent, sync.route_acked)
+    yield "EDS", _Resources(sync.endpoint_sent, sync.endpoint_acked)
+    # Later pairs win: where both forms are there, the newer one says more.
+    yield from ((_SHORT[url], one) for url, one in told.items() if url in _SHORT)
+
+
+def _version(one: _Object) -> tuple[ResourceId, str]:
+    group, _, _ = one.api_version.rpartition("/")
+    identity = ResourceId(group, one.kind, Namespace(one.metadata.namespace), one.metadata.name)
+    return identity, one.metadata.resource_version

@@ -22,7 +22,7 @@ from safeapply.plans.route_order import missing_delegates
 from safeapply.plans.transition import Transition, transition_of
 from safeapply.plans.verifier import verify
 from safeapply.plans.versions import Stage
-from safeapply.plans.writes import Constraint, Cycle, Part, Write, level, stages_of, writes_of
+from safeapply.plans.writes import Cycle, Part, Write, level, stages_of, writes_of
 from safeapply.resources.objects import Resource, ResourceId
 from safeapply.xds.expectations import ClusterUnreferenced, Expectation
 
@@ -87,7 +87,8 @@ def _steps(transition: Transition, options: PlanOptions) -> Plan:
     constraints = findings.constraints | frozenset(kind_order(transition))
     between = stages_of(constraints, transition.bridges)
     follows = writes_of(transition.changes, constraints, between)
-    phases = {write: _phase(transition, constraints, write) for write in follows}
+    freed = frozenset(one for one, part in (c.then for c in constraints) if part is Part.NARROWING)
+    phases = {write: _phase(transition, freed, write) for write in follows}
     levels = level(follows, phases)
     if isinstance(levels, Cycle):
         return Plan(refusals=(refuse_cycle(levels),))
@@ -142,19 +143,19 @@ def _operation(transition: Transition, write: Write) -> Operation:
     return Operation(Action.DELETE, change.live)
 
 
-def _phase(transition: Transition, constraints: Iterable[Constraint], write: Write) -> Phase:
-    """Tell whether a write adds, moves or removes."""
+def _phase(transition: Transition, freed: frozenset[ResourceId], write: Write) -> Phase:
+    """Tell whether a write adds, moves or removes; ``freed`` are objects whose removals others make room for."""
     change = transition.changes[write.id]
     if write.stage is not Stage.DESIRED:
         return Phase.WIDEN if write.stage is Stage.BRIDGE else Phase.SWITCH
     if change.desired is None:
         return Phase.NARROW
     if write.id.group_kind == VIRTUAL_SERVICE:
-        if any(c.then == (write.id, Part.NARROWING) for c in constraints):
+        if write.id in freed:
             return Phase.NARROW
         # A new delegate is inert until a root names it: it is provided, not switched to.
         return Phase.SWITCH if change.live or change.desired.spec.get("hosts") else Phase.WIDEN
-    if any(c.then == (write.id, Part.NARROWING) for c in constraints) or _drops_subsets(transition, write.id):
+    if write.id in freed or _drops_subsets(transition, write.id):
         return Phase.NARROW
     return Phase.WIDEN if _adds(transition, write.id) else Phase.SWITCH
 

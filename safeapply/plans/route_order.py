@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import product
 
 from safeapply.istio.hosts import overlap
 from safeapply.istio.kinds import Rule, VirtualService
@@ -37,9 +37,10 @@ def route_order(transition: Transition) -> Iterator[Constraint]:
     one host in turn, the new one before the old one goes.
     """
     routes = [one for one in transition.stages if _versions(transition, one)]
-    for one, other in permutations(routes, 2):
-        gained, lost = _difference(transition, one), _difference(transition, other, reverse=True)
-        if any(overlap(new, old) for new in gained for old in lost):
+    gains = {one: hosts for one in routes if (hosts := _difference(transition, one))}
+    losses = {one: hosts for one in routes if (hosts := _difference(transition, one, reverse=True))}
+    for (one, gained), (other, lost) in product(gains.items(), losses.items()):
+        if one != other and any(overlap(new, old) for new in gained for old in lost):
             yield Constraint((one, Part.WHOLE), (other, Part.WHOLE))
     for root in routes:
         before, after = (_delegates(transition, root, stage) for stage in (Stage.LIVE, Stage.DESIRED))

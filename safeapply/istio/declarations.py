@@ -45,6 +45,8 @@ __all__ = ["declare"]
 
 HTTP_PROTOCOLS = frozenset({"http", "http2", "grpc", "grpc-web"})
 TCP_PROTOCOLS = frozenset({"tcp", "tls", "https", "mongo", "mysql", "redis"})
+OF_PROXIES = frozenset({"name", "gateways", "port", "sourceLabels", "sourceNamespace"})
+"""Fields of a match that no request decides."""
 EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
 
 
@@ -198,6 +200,7 @@ class _Reader:
             port=match.get("port"),
             source_labels=_pairs(match.get("sourceLabels")),
             source_namespace=str(match.get("sourceNamespace") or ""),
+            request=", ".join(f"{key} {_said(match[key])}" for key in sorted(match.keys() - OF_PROXIES)),
         )
 
     def _mirrors(self, rule: Document, path: FieldPath) -> Iterator[Destination]:
@@ -237,6 +240,17 @@ def _port(port: Document, protocol: str) -> Port:
         http=known not in TCP_PROTOCOLS,
         tcp=known not in HTTP_PROTOCOLS,
     )
+
+
+def _said(value: object) -> str:
+    """Return a value as an operator would say it, the same for equal values."""
+    match value:
+        case dict():
+            return " ".join(f"{key} {_said(value[key])}" for key in sorted(value))
+        case list():
+            return ",".join(map(_said, value))
+        case _:
+            return str(value)
 
 
 def _export_to(spec: Document) -> frozenset[str] | None:

@@ -120,6 +120,8 @@ class Match:
     port: int | None
     source_labels: Pairs
     source_namespace: str
+    request: str
+    """What it wants of a request, as written; only good for telling two matches apart."""
 
 
 @dataclass(frozen=True, slots=True)

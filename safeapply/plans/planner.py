@@ -14,10 +14,17 @@ from safeapply.plans.barriers import preconditions, settled
 from safeapply.plans.cautions import cautions
 from safeapply.plans.changes import Change
 from safeapply.plans.constraints import find_constraints
+from safeapply.plans.gateway_order import gateway_order, unbound
 from safeapply.plans.kind_order import kind_order
 from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
 from safeapply.plans.reasons import reason
-from safeapply.plans.refusals import refuse_counterexample, refuse_cycle, refuse_dangling, refuse_missing_delegate
+from safeapply.plans.refusals import (
+    refuse_counterexample,
+    refuse_cycle,
+    refuse_dangling,
+    refuse_missing_delegate,
+    refuse_unbound,
+)
 from safeapply.plans.route_order import missing_delegates
 from safeapply.plans.transition import Transition, transition_of
 from safeapply.plans.verifier import verify
@@ -81,10 +88,11 @@ def _steps(transition: Transition, options: PlanOptions) -> Plan:
     refusals = (
         *refuse_dangling(transition, findings.dangling),
         *(refuse_missing_delegate(transition, one) for one in missing_delegates(transition)),
+        *map(refuse_unbound, unbound(transition)),
     )
     if refusals:
         return Plan(refusals=refusals)
-    constraints = findings.constraints | frozenset(kind_order(transition))
+    constraints = findings.constraints | {*kind_order(transition), *gateway_order(transition)}
     between = stages_of(constraints, transition.bridges)
     follows = writes_of(transition.changes, constraints, between)
     freed = frozenset(one for one, part in (c.then for c in constraints) if part is Part.NARROWING)

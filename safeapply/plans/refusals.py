@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from safeapply.istio.routes import Reference
 from safeapply.plans.constraints import Dangling
+from safeapply.plans.gateway_order import Unbound
 from safeapply.plans.plan import Refusal, Step
 from safeapply.plans.route_order import MissingDelegate
 from safeapply.plans.transition import Transition
@@ -13,7 +14,7 @@ from safeapply.plans.verifier import Counterexample
 from safeapply.plans.writes import Cycle
 from safeapply.resources.objects import FieldPath, ResourceId
 
-__all__ = ["refuse_counterexample", "refuse_cycle", "refuse_dangling", "refuse_missing_delegate"]
+__all__ = ["refuse_counterexample", "refuse_cycle", "refuse_dangling", "refuse_missing_delegate", "refuse_unbound"]
 
 
 def refuse_dangling(transition: Transition, found: Sequence[Dangling]) -> Iterator[Refusal]:
@@ -50,16 +51,37 @@ def refuse_missing_delegate(transition: Transition, found: MissingDelegate) -> R
 
 def refuse_counterexample(transition: Transition, found: Counterexample, steps: Sequence[Step]) -> Refusal:
     """Return the refusal for a state that the verifier found."""
-    reference = found.reference
-    racing = [str(operation.resource.id) for operation in steps[found.step].operations]
+    racing = ", ".join(str(operation.resource.id) for operation in steps[found.step].operations)
+    match found.request:
+        case Reference() as reference:
+            owners, fails = reference.chain[-1:], _unclustered(transition, reference)
+        case request:
+            owners, fails = (), f"the gateway can have no route for requests to {request} and answer 404"
     return Refusal(
         code="no-safe-order",
-        objects=(reference.chain[-1], *found.racing),
+        objects=(*owners, *found.racing),
         proxy_class=str(found.proxy_class),
-        request=f"while step {found.step + 1} ({', '.join(racing)}) is under way, {_request(reference)} can meet a "
-        f"route to {_target(reference)} without its cluster and answer 503 NC; {_naming(transition, reference)} "
-        "names it",
+        request=f"while step {found.step + 1} ({racing}) is under way, {fails}",
         remedy="split the change: first add what is new, apply, then move the routes, apply, then remove the rest",
+    )
+
+
+def refuse_unbound(found: Unbound) -> Refusal:
+    """Return the refusal for a Gateway that goes while live routes outside the set need it."""
+    return Refusal(
+        code="in-use",
+        objects=(found.route, found.gateway),
+        proxy_class=str(found.proxy_class),
+        request=f"{found.route} spec.gateways names {found.gateway}, which would not serve it any more: "
+        f"requests to {found.request} would answer 404",
+        remedy=f"move {found.route} to another Gateway first, or keep this one: the route is not among the files",
+    )
+
+
+def _unclustered(transition: Transition, reference: Reference) -> str:
+    return (
+        f"{_request(reference)} can meet a route to {_target(reference)} without its cluster and answer 503 NC; "
+        f"{_naming(transition, reference)} names it"
     )
 
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from safeapply.istio.declarations import declare
-from safeapply.istio.kinds import NEWEST, Declaration
+from safeapply.istio.kinds import NEWEST, Declaration, Gateway, VirtualService
 from safeapply.istio.proxies import ProxyClass, Role
 from safeapply.istio.reach import routes_in_reach
 from safeapply.istio.registry import service_options
 from safeapply.istio.routes import Reference
-from safeapply.istio.snapshot import MeshSettings, snapshot_of
+from safeapply.istio.serving import Request, is_served, served
+from safeapply.istio.snapshot import MeshSettings, Snapshot, snapshot_of
 from safeapply.istio.view import Views
 from safeapply.plans.plan import Action, Operation, Step
 from safeapply.resources.objects import Resource, ResourceId
@@ -32,7 +34,8 @@ class Counterexample:
     step: int
     """0-based."""
     proxy_class: ProxyClass
-    reference: Reference
+    request: Reference | Request
+    """The reference that would meet no cluster (503), or the request that would meet no route (404)."""
     racing: tuple[ResourceId, ...]
     """The writes of the step."""
 
@@ -56,14 +59,58 @@ def verify(
     now.update(assumed)
     start = Views(snapshot_of({one: (declaration,) for one, declaration in now.items()}, mesh))
     checked = tuple(classes)
-    for number, step in enumerate(steps):
-        after = {op.resource.id: _declared(op, ages, mesh) for op in step.operations}
-        found = _race(now, after, start, checked)
+    writes = [{op.resource.id: _declared(op, ages, mesh) for op in step.operations} for step in steps]
+    final = now | dict(item for step in writes for item in step.items())
+    kept = _kept(start, Views(snapshot_of({one: (d,) for one, d in final.items()}, mesh)), checked)
+    for number, after in enumerate(writes):
+        found = _race(now, after, start, checked) or _lost(now, after, kept, mesh)
         if found is not None:
-            proxy_class, reference = found
-            return Counterexample(number, proxy_class, reference, tuple(after))
+            proxy_class, request = found
+            return Counterexample(number, proxy_class, request, tuple(after))
         now.update(after)
     return None
+
+
+Kept: TypeAlias = Mapping[ProxyClass, frozenset[Request]]
+
+
+def _kept(start: Views, end: Views, classes: Iterable[ProxyClass]) -> Kept:
+    """Return the requests that gateways serve before and after."""
+    kept: dict[ProxyClass, frozenset[Request]] = {}
+    for one in classes:
+        if one.role is Role.GATEWAY:
+            before, after = (served(v.snapshot, one, _all_routes(v.snapshot)) for v in (start, end))
+            kept[one] = frozenset(request for request in before if is_served(request, after))
+    return kept
+
+
+def _lost(
+    now: Mapping[ResourceId, Declaration | None],
+    after: Mapping[ResourceId, Declaration | None],
+    kept: Kept,
+    mesh: MeshSettings,
+) -> tuple[ProxyClass, Request] | None:
+    """Return a request that a gateway may answer by 404 while these writes are under way."""
+    if not any(isinstance(d, VirtualService | Gateway) for one in after for d in (now.get(one), after[one])):
+        return None
+    mixture = snapshot_of(_mixed(now, after), mesh)
+    for one, requests in kept.items():
+        there = served(mixture, one, _all_routes(mixture))
+        lost = sorted(request for request in requests if not is_served(request, there))
+        if lost:
+            return one, lost[0]
+    return None
+
+
+def _all_routes(snapshot: Snapshot) -> set[ResourceId]:
+    return {route for several in snapshot.index.bound.values() for route in several}
+
+
+def _mixed(
+    now: Mapping[ResourceId, Declaration | None], after: Mapping[ResourceId, Declaration | None]
+) -> dict[ResourceId, tuple[Declaration | None, ...]]:
+    versions: dict[ResourceId, tuple[Declaration | None, ...]] = {one: (d,) for one, d in now.items()}
+    return {**versions, **{one: (now.get(one), declaration) for one, declaration in after.items()}}
 
 
 def _race(
@@ -73,8 +120,7 @@ def _race(
     classes: Iterable[ProxyClass],
 ) -> tuple[ProxyClass, Reference] | None:
     """Return a class, and a reference that it may show without the cluster, while these writes are under way."""
-    versions = {one: (declaration,) for one, declaration in now.items()}
-    mixed = {**versions, **{one: (now.get(one), declaration) for one, declaration in after.items()}}
+    mixed = _mixed(now, after)
     mixture = snapshot_of(mixed, start.snapshot.mesh)
     touched = [v for one in after for v in mixed[one] if v is not None]
     routes, views = routes_in_reach(mixture.index, touched), Views(mixture)

@@ -1,0 +1,108 @@
+"""The order of Gateways and the VirtualServices that bind to them: what goes wrong is a 404 (ISTIO.md 5 no. 4, 8).
+
+Found by evaluation, as in ``constraints``: a request that gateways serve today and will serve must be served by
+whoever takes it before whoever had it lets go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from safeapply.istio.kinds import GATEWAY, VIRTUAL_SERVICE
+from safeapply.istio.proxies import ProxyClass, Role
+from safeapply.istio.serving import Request, is_served, served
+from safeapply.istio.snapshot import Snapshot
+from safeapply.plans.transition import Transition
+from safeapply.plans.versions import Stage
+from safeapply.plans.writes import Constraint, Part
+from safeapply.resources.objects import ResourceId
+
+__all__ = ["Unbound", "gateway_order", "unbound"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """A live route outside the applied set that loses its Gateway."""
+
+    route: ResourceId
+    gateway: ResourceId
+    proxy_class: ProxyClass
+    request: Request
+
+
+def gateway_order(transition: Transition) -> Iterator[Constraint]:
+    """Yield which Gateway or VirtualService follows which, so that no gateway answers 404 in between."""
+    changed = _changed(transition)
+    if not changed:
+        return
+    live, desired = (transition.all_at(stage) for stage in (Stage.LIVE, Stage.DESIRED))
+    either = transition.mixture(dict.fromkeys(changed, (Stage.LIVE, Stage.DESIRED)))
+    for one in _gateways(transition):
+        kept, always = _served(live, one), _served(either, one)
+        after = _served(desired, one)
+        torn = [r for r in sorted(kept) if is_served(r, after) and not is_served(r, always)]
+        for request in torn:
+            yield from _handover(transition, changed, one, request)
+
+
+def unbound(transition: Transition) -> Iterator[Unbound]:
+    """Yield the routes outside the applied set whose Gateways go, or change so that they serve them no more."""
+    gateways = {one for one in _changed(transition) if one.group_kind == GATEWAY}
+    live, desired = (transition.all_at(stage) for stage in (Stage.LIVE, Stage.DESIRED))
+    for gateway in sorted(gateways):
+        for one in _gateways(transition):
+            after = _served(desired, one)
+            for route in transition.mesh.index.bound.get(f"{gateway.namespace}/{gateway.name}", ()):
+                lost = [r for r in sorted(served(live, one, (route,))) if not is_served(r, after)]
+                if lost and route not in transition.changes:
+                    yield Unbound(route, gateway, one, lost[0])
+
+
+def _handover(
+    transition: Transition, changed: list[ResourceId], one: ProxyClass, request: Request
+) -> Iterator[Constraint]:
+    """Whoever takes a request over comes before whoever lets go of it."""
+    live, desired = (transition.all_at(stage) for stage in (Stage.LIVE, Stage.DESIRED))
+    givers = [o for o in changed if not _serves(transition, live, o, Stage.DESIRED, one, request)]
+    takers = [o for o in changed if not _serves(transition, desired, o, Stage.LIVE, one, request)]
+    for taker in takers:
+        for giver in givers:
+            if taker != giver or taker.group_kind == GATEWAY:
+                yield Constraint((taker, _adding(taker)), (giver, _removing(giver)))
+
+
+def _serves(
+    transition: Transition, base: Snapshot, changed: ResourceId, stage: Stage, one: ProxyClass, request: Request
+) -> bool:
+    """Tell whether a request is served in a state of the mesh with one object at another stage."""
+    other = base.where({changed: (transition.stages[changed][stage],)})
+    return is_served(request, _served(other, one))
+
+
+def _served(snapshot: Snapshot, one: ProxyClass) -> frozenset[Request]:
+    return served(snapshot, one, {route for several in snapshot.index.bound.values() for route in several})
+
+
+def _changed(transition: Transition) -> list[ResourceId]:
+    return [
+        one
+        for one in transition.stages
+        if one.group_kind == GATEWAY or (one.group_kind == VIRTUAL_SERVICE and _binds(transition, one))
+    ]
+
+
+def _binds(transition: Transition, route: ResourceId) -> bool:
+    return any(route in several for several in transition.mesh.index.bound.values())
+
+
+def _gateways(transition: Transition) -> Iterator[ProxyClass]:
+    return (one for one in transition.classes if one.role is Role.GATEWAY)
+
+
+def _adding(one: ResourceId) -> Part:
+    return Part.WIDENING if one.group_kind == GATEWAY else Part.WHOLE
+
+
+def _removing(one: ResourceId) -> Part:
+    return Part.NARROWING if one.group_kind == GATEWAY else Part.WHOLE

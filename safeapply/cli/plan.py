@@ -44,18 +44,24 @@ def plan(  # noqa: PLR0913  one parameter for each option
     istio_namespace: IstioNamespace = "istio-system",
     kubeconfig: Kubeconfig = None,
     context: Context = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say for each step what would fail if it did not wait.")
+    ] = False,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 where there are changes, 0 where there are none.")
     ] = False,
 ) -> None:
     """Show the steps from live to desired, what each waits for and why; write nothing."""
+    from dataclasses import replace
+
     from safeapply.cli.planning import Files, Wanted, plan_offline
     from safeapply.resources.objects import Namespace
 
     files = Files(filename, recursive, namespace)
 
     def wants(default: Namespace) -> Wanted:
-        return Wanted.applied(files, default, prune=prune, selector=selector, root=istio_namespace, soak=soak)
+        wanted = Wanted.applied(files, default, prune=prune, selector=selector, root=istio_namespace, soak=soak)
+        return replace(wanted, explain=explain)
 
     if live is not None:
         default = Namespace(namespace or "default")

@@ -47,6 +47,7 @@ class Wanted:
     soak_seconds: float
     kinds: frozenset[GroupKind] = frozenset()
     """Kinds to look at beside those of the manifests and those that route."""
+    explain: bool = False
 
     @classmethod
     def applied(
@@ -66,7 +67,8 @@ class Wanted:
 
     def options(self, *, offline: bool) -> PlanOptions:
         """Return the planner's part of it."""
-        return PlanOptions(MeshSettings(self.root_namespace), self.soak_seconds, offline=offline)
+        mesh = MeshSettings(self.root_namespace)
+        return PlanOptions(mesh, self.soak_seconds, offline=offline, explain=self.explain)
 
 
 @dataclass(frozen=True, slots=True)

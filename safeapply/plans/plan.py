@@ -49,6 +49,8 @@ class Step:
     soak_seconds: float
     """How long to wait after the expectations hold: requests parked in a filter (ENVOY.md 2)."""
     why: str
+    without: str = ""
+    """What would fail if these writes were made together with those of the step before; empty if not asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
@@ -14,11 +15,13 @@ from safeapply.plans.barriers import preconditions, settled
 from safeapply.plans.cautions import cautions
 from safeapply.plans.changes import Change
 from safeapply.plans.constraints import find_constraints
+from safeapply.plans.explanations import explained
 from safeapply.plans.gateway_order import gateway_order, unbound
 from safeapply.plans.kind_order import kind_order
 from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
 from safeapply.plans.reasons import reason
 from safeapply.plans.refusals import (
+    failure,
     refuse_counterexample,
     refuse_cycle,
     refuse_dangling,
@@ -27,7 +30,7 @@ from safeapply.plans.refusals import (
 )
 from safeapply.plans.route_order import missing_delegates
 from safeapply.plans.transition import Transition, transition_of
-from safeapply.plans.verifier import verify
+from safeapply.plans.verifier import Counterexample, verify
 from safeapply.plans.versions import Stage
 from safeapply.plans.writes import Cycle, Part, Write, level, stages_of, writes_of
 from safeapply.resources.objects import Resource, ResourceId
@@ -45,6 +48,8 @@ class PlanOptions:
     """Before a removal: how long a request may be parked in a filter in front of the router (ENVOY.md 2)."""
     offline: bool = False
     """No cluster: hosts and gateways that no file declares are taken to exist."""
+    explain: bool = False
+    """Find out for each step what would fail without its wait; it takes one more proof for each."""
 
 
 def plan(
@@ -66,7 +71,7 @@ def plan(
     """
     options = options or PlanOptions()
     transition = transition_of(live, changes, proxies, mesh=options.mesh, offline=options.offline)
-    outcome = _proven(_steps(transition, options), live, transition)
+    outcome = _proven(_steps(transition, options), live, transition, explain=options.explain)
     return replace(
         outcome,
         unchanged=tuple(unchanged),
@@ -76,11 +81,19 @@ def plan(
     )
 
 
-def _proven(outcome: Plan, live: Mapping[ResourceId, Resource], transition: Transition) -> Plan:
+def _proven(outcome: Plan, live: Mapping[ResourceId, Resource], transition: Transition, *, explain: bool) -> Plan:
     """Return the plan if every reachable state is safe, else the refusal with the failing request."""
     assumed = {one: version for one in transition.assumed for version in transition.mesh.versions[one]}
-    found = verify(live, outcome.steps, transition.classes, mesh=transition.mesh.mesh, assumed=assumed)
-    return Plan(refusals=(refuse_counterexample(transition, found, outcome.steps),)) if found else outcome
+
+    def judge(steps: Sequence[Step]) -> Counterexample | None:
+        return verify(live, steps, transition.classes, mesh=transition.mesh.mesh, assumed=assumed)
+
+    found = judge(outcome.steps)
+    if found is not None:
+        return Plan(refusals=(refuse_counterexample(transition, found, outcome.steps),))
+    if explain:
+        return replace(outcome, steps=explained(outcome.steps, judge, partial(failure, transition)))
+    return outcome
 
 
 def _steps(transition: Transition, options: PlanOptions) -> Plan:

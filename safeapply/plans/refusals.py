@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from safeapply.istio.routes import Reference
+from safeapply.istio.proxies import ProxyClass
+from safeapply.istio.routes import Reference, references
 from safeapply.plans.constraints import Dangling
 from safeapply.plans.gateway_order import Unbound
 from safeapply.plans.plan import Refusal, Step
 from safeapply.plans.route_order import MissingDelegate
 from safeapply.plans.transition import Transition
 from safeapply.plans.verifier import Counterexample
+from safeapply.plans.versions import Stage
 from safeapply.plans.writes import Cycle
 from safeapply.resources.objects import FieldPath, ResourceId
 
-__all__ = ["refuse_counterexample", "refuse_cycle", "refuse_dangling", "refuse_missing_delegate", "refuse_unbound"]
+__all__ = [
+    "failure",
+    "refuse_counterexample",
+    "refuse_cycle",
+    "refuse_dangling",
+    "refuse_missing_delegate",
+    "refuse_unbound",
+]
 
 
 def refuse_dangling(transition: Transition, found: Sequence[Dangling]) -> Iterator[Refusal]:
@@ -52,18 +61,30 @@ def refuse_missing_delegate(transition: Transition, found: MissingDelegate) -> R
 def refuse_counterexample(transition: Transition, found: Counterexample, steps: Sequence[Step]) -> Refusal:
     """Return the refusal for a state that the verifier found."""
     racing = ", ".join(str(operation.resource.id) for operation in steps[found.step].operations)
-    match found.request:
-        case Reference() as reference:
-            owners, fails = reference.chain[-1:], _unclustered(transition, reference)
-        case request:
-            owners, fails = (), f"the gateway can have no route for requests to {request} and answer 404"
+    owners = found.request.chain[-1:] if isinstance(found.request, Reference) else ()
     return Refusal(
         code="no-safe-order",
         objects=(*owners, *found.racing),
         proxy_class=str(found.proxy_class),
-        request=f"while step {found.step + 1} ({racing}) is under way, {fails}",
+        request=f"while step {found.step + 1} ({racing}) is under way, {_fails(transition, found)}",
         remedy="split the change: first add what is new, apply, then move the routes, apply, then remove the rest",
     )
+
+
+def failure(transition: Transition, found: Counterexample) -> str:
+    """Return which request fails, how, and on which proxies."""
+    return f"on {found.proxy_class} {_fails(transition, found)}"
+
+
+def _fails(transition: Transition, found: Counterexample) -> str:
+    match found.request:
+        case Reference() as reference:
+            return (
+                f"{_request(reference)} can meet a route to {_target(reference)} without its cluster and answer "
+                f"503 NC; {_naming_then(transition, found.proxy_class, reference)} names it"
+            )
+        case request:
+            return f"the gateway can have no route for requests to {request} and answer 404"
 
 
 def refuse_unbound(found: Unbound) -> Refusal:
@@ -75,13 +96,6 @@ def refuse_unbound(found: Unbound) -> Refusal:
         request=f"{found.route} spec.gateways names {found.gateway}, which would not serve it any more: "
         f"requests to {found.request} would answer 404",
         remedy=f"move {found.route} to another Gateway first, or keep this one: the route is not among the files",
-    )
-
-
-def _unclustered(transition: Transition, reference: Reference) -> str:
-    return (
-        f"{_request(reference)} can meet a route to {_target(reference)} without its cluster and answer 503 NC; "
-        f"{_naming(transition, reference)} names it"
     )
 
 
@@ -104,6 +118,13 @@ def _providers(transition: Transition, reference: Reference) -> tuple[ResourceId
 def _naming(transition: Transition, reference: Reference) -> str:
     path = FieldPath(f"{reference.path}.{'subset' if reference.subset else 'host'}")
     return _place(transition, reference.chain[-1], path)
+
+
+def _naming_then(transition: Transition, proxy_class: ProxyClass, reference: Reference) -> str:
+    """Return who names a cluster: the file only where it is the desired version that does."""
+    if reference in references(transition.all_at(Stage.DESIRED), proxy_class, reference.chain[:1]):
+        return _naming(transition, reference)
+    return f"{reference.chain[-1]}, as it is before,"
 
 
 def _place(transition: Transition, owner: ResourceId, path: FieldPath) -> str:

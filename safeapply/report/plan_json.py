@@ -32,13 +32,14 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def _step(step: Step) -> dict[str, Any]:
-    return {
+    told: dict[str, Any] = {
         "phase": step.phase.value,
         "operations": [_operation(operation) for operation in step.operations],
         "expectations": [_expectation(expected) for expected in step.expectations],
         "soakSeconds": int(step.soak_seconds) if step.soak_seconds == int(step.soak_seconds) else step.soak_seconds,
         "why": step.why,
     }
+    return told | ({"without": step.without} if step.without else {})
 
 
 def _operation(operation: Operation) -> dict[str, Any]:

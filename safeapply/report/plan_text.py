@@ -124,6 +124,8 @@ def _step(step: Step, altered: Sequence[Alteration]) -> Iterator[_Line]:
         yield from _labelled(Role.WAIT, "then wait", f"{duration(step.soak_seconds)} for requests under way")
     yield from _writes(altered)
     yield from _labelled(Role.WHY, "why", step.why)
+    if step.without:
+        yield from _labelled(Role.WHY, "else", step.without)
 
 
 def _expectations(label: str, expected: Iterable[Expectation]) -> Iterator[_Line]:

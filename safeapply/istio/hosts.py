@@ -32,7 +32,7 @@ def covers(pattern: Host, host: Host) -> bool:
     """Tell whether every name of ``host`` is a name of ``pattern``; ``*.a.b`` does not cover ``a.b``."""
     if not is_wild(pattern):
         return pattern == host
-    return host.endswith(pattern[1:]) and len(host) >= len(pattern)
+    return host.endswith(pattern[1:])
 
 
 def overlap(one: Host, other: Host) -> Host | None:

@@ -273,3 +273,42 @@ spec: {ports: [{name: http, port: 80}]}
 """
     own, stranger = (view(snapshot(hidden), ProxyClass(Role.SIDECAR, ns)).clusters for ns in (DEFAULT, OTHER))
     assert "outbound|80||hidden.default.svc.cluster.local" in own - stranger
+
+
+def test_a_port_that_is_given_is_taken() -> None:
+    """ISTIO.md 1.2: whatever port was called."""
+    route = http("{hosts: [reviews], http: [{route: [{destination: {host: legacy, port: {number: 80}}}]}]}")
+    assert references(route) == ["outbound|80||legacy"]
+
+
+def test_a_delegate_with_hosts_is_none() -> None:
+    """ISTIO.md 4.6: it is a route of its own, and the rule that hands over to it is dropped."""
+    root = http("{hosts: [reviews], http: [{delegate: {name: team}}]}")
+    team = http("{hosts: [legacy], http: [{route: [{destination: {host: reviews}}]}]}", name="team")
+    assert references(root + team) == ["outbound|80||reviews"]
+
+
+ENTRY = """
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: entry, namespace: {namespace}}}
+spec: {{hosts: [reviews.default.svc.cluster.local], ports: [{{number: 7000, name: http, protocol: HTTP}}]}}
+"""
+
+
+def ports_of_reviews(text: str, namespace: Namespace) -> list[str]:
+    """Return the ports that reviews has for sidecars of a namespace."""
+    clusters = view(snapshot(text), ProxyClass(Role.SIDECAR, namespace)).clusters
+    return sorted({name.split("|")[1] for name in clusters if name.endswith("|reviews.default.svc.cluster.local")})
+
+
+def test_a_service_wins_over_an_entry_of_its_name() -> None:
+    """ISTIO.md 2.6: of two that declare one host, the Kubernetes Service."""
+    assert ports_of_reviews(ENTRY.format(namespace="third"), OTHER) == ["9080"]
+
+
+def test_the_clients_own_namespace_wins_a_host() -> None:
+    """ISTIO.md 2.6: even over a Service elsewhere."""
+    assert ports_of_reviews(ENTRY.format(namespace="other"), OTHER) == ["7000"]
+    assert ports_of_reviews(ENTRY.format(namespace="other"), DEFAULT) == ["9080"]

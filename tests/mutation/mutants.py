@@ -1,0 +1,123 @@
+"""One wrong line for each rule of the evaluator: the tests have to notice every one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["MUTANTS", "Mutant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A line of a module, and what it is replaced by."""
+
+    rule: str
+    """What Istio does, and where it is written."""
+    module: str
+    line: str
+    """Stands in the module exactly once."""
+    wrong: str
+
+
+MUTANTS = (
+    Mutant("2.1 a dotted name is taken to the letter", "hosts", 'if "." in name or', 'if "/" in name or'),
+    Mutant(
+        "2.4 a wildcard does not cover its own suffix",
+        "hosts",
+        "host.endswith(pattern[1:])",
+        "host.endswith(pattern[2:])",
+    ),
+    Mutant("2.4 exact goes before wildcards", "hosts", "(is_wild(pattern), -len(pattern)", "(0, len(pattern)"),
+    Mutant("2.4 the longest wildcard wins", "hosts", "(is_wild(pattern), -len(pattern)", "(is_wild(pattern), 0"),
+    Mutant(
+        "4.7 no exportTo is everywhere", "visibility", 'export_to is None or "*"', 'export_to is not None and "*"'
+    ),
+    Mutant("5.16 a dot is the own namespace", "visibility", "and viewer == owner", "and viewer != owner"),
+    Mutant(
+        "3.1 the client's namespace is asked first", "subsets", "yield [r for r in local if", "[r for r in local if"
+    ),
+    Mutant(
+        "3.1 the service's namespace before the root",
+        "subsets",
+        "for owner in (service.namespace, mesh.root_namespace):",
+        "for owner in (mesh.root_namespace, service.namespace):",
+    ),
+    Mutant(
+        "3.1 only three namespaces are asked",
+        "subsets",
+        "if rule.id.namespace == owner and rule.selector is None]",
+        "if rule.selector is None]",
+    ),
+    Mutant("3.3 the older rule's subset stays", "subsets", "if s.name not in known", "if s.name in known"),
+    Mutant(
+        "3.3 the oldest is merged first", "subsets", "(rule.selector is None, rule.age)", "(rule.selector is None,)"
+    ),
+    Mutant("3.3 merging wants a superset of exportTo", "subsets", "return newer >= older", "return newer <= older"),
+    Mutant("3.3 absent is not a star", "subsets", "return newer == older", "return True"),
+    Mutant("3.3 the newest that was not merged wins", "subsets", "in reversed(merged)", "in iter(merged)"),
+    Mutant("3.4 a selector has to match", "subsets", "if rule.selector is not None and proxy", "if True or proxy"),
+    Mutant("1.1 every port has every subset", "view", 'for subset in ("", *(', "for subset in (*("),
+    Mutant(
+        "1.2 a port that is given counts", "routes", "return {destination.port}", "return {listener.port.number}"
+    ),
+    Mutant(
+        "1.2 a sidecar takes the called port",
+        "routes",
+        "and proxy_class.role is not Role.GATEWAY:",
+        "and proxy_class.role is Role.GATEWAY:",
+    ),
+    Mutant("1.3 weight 0 among several is dropped", "declarations", "if len(routes) == 1 or weight", "if True"),
+    Mutant("1.3 a lone one counts at any weight", "declarations", "if len(routes) == 1 or weight", "if weight"),
+    Mutant("1.3 a mirror is soft", "routes", "(d, False) for d in rule.mirrors", "(d, True) for d in rule.mirrors"),
+    Mutant(
+        "2.5 an unknown host is on port 80 alone", "routes", "UNREGISTERED_PORT = 80", "UNREGISTERED_PORT = 9080"
+    ),
+    Mutant("2.6 the client's namespace wins a host", "registry", "s.namespace != proxy", "s.namespace == proxy"),
+    Mutant(
+        "2.6 a Service wins over an entry", "registry", "s.id.group_kind != SERVICE", "s.id.group_kind == SERVICE"
+    ),
+    Mutant(
+        "4.1 gateways merge, so each route shows", "routes", "if gateway.name in version.gateways:", "if False:"
+    ),
+    Mutant(
+        "4.2 the oldest wins on sidecars", "routes", "_rank(rival) < _rank(route)", "_rank(rival) > _rank(route)"
+    ),
+    Mutant("4.2 private goes before public", "routes", "        privacy = 0\n", "        privacy = 3\n"),
+    Mutant("4.3 a host outside the server's is not served", "routes", "if common is not None:", "if True:"),
+    Mutant(
+        "4.4 a rule for other gateways is not ours", "routes", "bool(match.gateways & listener", "bool(listener"
+    ),
+    Mutant(
+        "4.5 sourceLabels are the pod's", "routes", "labels.match(dict(match.source_labels))", "labels.match({})"
+    ),
+    Mutant(
+        "4.5 sourceNamespace is the pod's",
+        "routes",
+        "match.source_namespace != proxy",
+        "match.source_namespace == proxy",
+    ),
+    Mutant("4.6 a delegate has no hosts", "routes", "if version is None or version.hosts:", "if version is None:"),
+    Mutant(
+        "4.6 a delegate has to be visible to its root",
+        "routes",
+        "viewer=root.id.namespace",
+        "viewer=delegate.namespace",
+    ),
+    Mutant("9.1 a scope lets in what it names", "scopes", "covers(pattern, service.host) for", "True for"),
+    Mutant("9.1 a dot is the viewer's namespace", "scopes", 'space == "." and owner == viewer', 'space == "."'),
+    Mutant(
+        "9.1 a selecting Sidecar comes first",
+        "scopes",
+        "for selecting in (True, False) if",
+        "for selecting in (False, True) if",
+    ),
+    Mutant(
+        "9.1 routes import their destinations",
+        "scopes",
+        "Certainty.ALWAYS if _imported(one",
+        "Certainty.ALWAYS if not _imported(one",
+    ),
+    Mutant("9.1 an import is trimmed to the port", "scopes", "d.port in {None, port}", "d.port in {None, d.port}"),
+    Mutant("9.3 weight 0 imports", "scopes", "yield from rule.named", "yield from rule.destinations"),
+    Mutant("9.1 a gateway has no scope", "scopes", "is not Role.SIDECAR or", "is Role.SIDECAR or"),
+)

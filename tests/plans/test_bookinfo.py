@@ -18,7 +18,8 @@ from safeapply.plans.planner import PlanOptions, plan
 from safeapply.resources.manifests import SourceText, read_manifests
 from safeapply.resources.objects import Namespace, Resource, ResourceId
 
-CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "bookinfo"
+ROOT = Path(__file__).parents[2]
+CORPUS = ROOT.parent / "shared" / "corpus" / "bookinfo"
 PLATFORM = "platform-bookinfo.yaml"
 
 pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus is not on this machine")
@@ -95,3 +96,25 @@ def test_the_rules_can_be_swapped_only_where_no_route_is_left_behind() -> None:
         live = world(PLATFORM, one, route)
         judged(planned(live, world(other), offline=False))
         judged(planned(live, world(other, route), offline=False))
+
+
+def test_every_state_leads_to_every_other_as_documented() -> None:
+    """Each VirtualService file with each DestinationRule file is a state; what the next one lacks is pruned."""
+    states = [world(*files) for files in product(names("virtual-service-*.yaml"), names("destination-rule-*.yaml"))]
+    platform = world(PLATFORM)
+    found = Counter(judged(moved({**platform, **one}, other)) for one, other in product(states, states))
+    assert {outcome: str(count) for outcome, count in found.items()} == documented()
+
+
+def moved(live: dict[ResourceId, Resource], desired: dict[ResourceId, Resource]) -> Plan:
+    """Return the plan from one state to another, pruning included."""
+    gone = [one for one in live if one not in desired and one.group == "networking.istio.io"]
+    changes, unchanged = changes_between(live, desired.values(), {}, gone)
+    return plan(live, changes, unchanged=unchanged)
+
+
+def documented() -> dict[str, str]:
+    """Return the table of docs/bookinfo.md."""
+    lines = (ROOT / "docs" / "bookinfo.md").read_text().splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    return {row[0]: row[1] for row in rows[1:]}

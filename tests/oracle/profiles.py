@@ -15,7 +15,7 @@ _COMMON = settings(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
-settings.register_profile("oracle", _COMMON, max_examples=500, database=None)
+settings.register_profile("oracle", _COMMON, max_examples=500, derandomize=True)
 settings.register_profile("oracle-nightly", _COMMON, max_examples=20_000)
 
 COUNTS: Counter[str] = Counter()

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from tests.oracle.delivery import RouteTable
 from tests.oracle.model import Cluster, Host, Namespace, World
-from tests.oracle.translation import clusters, routes, shares
+from tests.oracle.translation import clusters, named, routes, shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +24,22 @@ Reference: TypeAlias = tuple[Namespace, Host, Cluster]
 """For calls by a client to a host, a cluster that some rule sends a share to."""
 
 
-def references(tables: Mapping[Namespace, RouteTable]) -> frozenset[Reference]:
-    """Return what the routes of some clients name; mirrors are soft."""
+def references(tables: Mapping[Namespace, RouteTable], *, mirrors: bool = False) -> frozenset[Reference]:
+    """Return what the routes of some clients name; mirrors are soft, and left out unless asked for."""
     return frozenset(
         (client, host, cluster)
         for client, table in tables.items()
         for host, rules in table.items()
         for rule in rules
-        for cluster in shares(rule)
+        for cluster in (named if mirrors else shares)(rule)
     )
 
 
-def dangling(world: World, clients: Iterable[Namespace]) -> frozenset[Reference]:
+def dangling(world: World, clients: Iterable[Namespace], *, mirrors: bool = False) -> frozenset[Reference]:
     """Return the references of a settled world that find no cluster."""
     tables = {client: routes(world.services, world.virtual_services, client) for client in clients}
     held = {client: clusters(world.services, world.destination_rules, client) for client in tables}
-    return frozenset(one for one in references(tables) if one[2] not in held[one[0]])
+    return frozenset(one for one in references(tables, mirrors=mirrors) if one[2] not in held[one[0]])
 
 
 def newly_dangling(transition: Transition) -> frozenset[Reference]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import reduce
 from itertools import pairwise, product
+from math import prod
 from operator import and_
 from typing import TypeAlias
 
@@ -46,6 +47,14 @@ class Care(Enum):
     """The promise: requests that are served before and after are served (DESIGN.md 1)."""
     REFERENCES = "references"
     """That, and each reference of each route finds its cluster, unless it dangles live (DESIGN.md 4.5)."""
+    MIRRORS = "mirrors"
+    """That, and each mirror finds its cluster: more than anybody promised (ISTIO.md 1.3, a soft edge)."""
+
+
+def size(transition: Transition) -> int:
+    """Return how many nodes a search would look at."""
+    space = _Space.between(transition, Care.REQUESTS, bridges=True)
+    return prod(map(len, space.versions))
 
 
 def minimum_plan(transition: Transition, care: Care = Care.REQUESTS, *, bridges: bool = True) -> int | None:
@@ -68,7 +77,8 @@ def best_path(
 def joins(live: Item | None, desired: Item | None, subsets: frozenset[Subset]) -> tuple[Item, ...]:
     """Return the versions in between that a plan may write: the bridges of DESIGN.md 4.2.
 
-    A rule may hold every subset that any rule has: what it has and will have, and what it shadows or reveals.
+    A route may be seen by all that see it before or after. A rule may hold every subset that any rule has: what it
+    has and will have, and what it shadows or reveals.
     """
     known = [one for one in (live, desired) if one is not None]
     found: set[Item] = set()
@@ -78,16 +88,20 @@ def joins(live: Item | None, desired: Item | None, subsets: frozenset[Subset]) -
                 wide = replace(one, subsets=subsets)
                 found |= {replace(wide, export_to=scope) for scope in _scopes(one.export_to, other.export_to)}
             case VirtualService(), VirtualService():
-                found |= {replace(one, export_to=scope) for scope in _scopes(one.export_to, other.export_to)}
+                found.add(replace(one, export_to=_either(one.export_to, other.export_to)))
             case _:
                 pass
     return tuple(sorted(found - set(known), key=repr))
 
 
-def _scopes(one: ExportTo, other: ExportTo) -> Iterator[ExportTo]:
-    yield one
-    yield other
-    yield ("*",) if not one or not other else tuple(sorted({*one, *other}))
+def _scopes(one: ExportTo, other: ExportTo) -> tuple[ExportTo, ...]:
+    return one, other, _either(one, other)
+
+
+def _either(one: ExportTo, other: ExportTo) -> ExportTo:
+    if one == other:
+        return one
+    return ("*",) if not one or not other or "*" in {*one, *other} else tuple(sorted({*one, *other}))
 
 
 @dataclass(slots=True)
@@ -102,6 +116,7 @@ class _Space:
     versions: tuple[tuple[Item | None, ...], ...]
     requests: tuple[Request, ...]
     excused: frozenset[Reference] | None
+    mirrors: bool
     bits: dict[tuple[Namespace, Cluster], int] = field(default_factory=dict)
     asked: dict[Node, int | None] = field(default_factory=dict)
     held: dict[Node, int] = field(default_factory=dict)
@@ -122,7 +137,8 @@ class _Space:
             names,
             tuple((*pair, *(joins(*pair, subsets) if bridges else ())) for pair in ends),
             counted_requests(transition.live, transition.desired, transition.clients),
-            dangling(transition.live, transition.clients) if care is Care.REFERENCES else None,
+            _excused(transition, care),
+            care is Care.MIRRORS,
         )
 
     def nodes(self) -> list[Node]:
@@ -173,7 +189,8 @@ class _Space:
             aims = {(one.client, target(tables[one.client], one)) for one in self.requests}
             found = self._mask((client, aim) for client, aim in aims if aim)
             if self.excused is not None:
-                found |= self._mask((client, aim) for client, _, aim in references(tables) - self.excused)
+                named = references(tables, mirrors=self.mirrors) - self.excused
+                found |= self._mask((client, aim) for client, _, aim in named)
             self.asked[mix] = None if any(aim is None for _, aim in aims) else found
         return self.asked[mix]
 
@@ -202,6 +219,15 @@ class _Space:
         untouched = (item for item in self.transition.live.items() if id_of(item) not in self.names)
         chosen = (known[number] for known, number in zip(self.versions, mix, strict=True))
         return world_of(*untouched, *(item for item in chosen if item is not None))
+
+
+def _excused(transition: Transition, care: Care) -> frozenset[Reference] | None:
+    """Return what may dangle in between: what dangles live, and mirrors to what will never be."""
+    mirrors = care is Care.MIRRORS
+    if care is Care.REQUESTS:
+        return None
+    ends = (transition.live, transition.desired) if mirrors else (transition.live,)
+    return frozenset().union(*(dangling(end, transition.clients, mirrors=mirrors) for end in ends))
 
 
 def _mixes(one: Node, other: Node) -> Iterator[Node]:

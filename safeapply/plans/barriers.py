@@ -28,7 +28,8 @@ class _Effect:
     """What a step does to one class."""
 
     named: frozenset[Reference]
-    """References to clusters that no route named before."""
+    """References to clusters that no route named before; mirrors only beside others, for a missing mirror costs its
+    caller nothing (ISTIO.md 1.3)."""
     moved: frozenset[Reference]
     """References that a domain did not have before."""
     added: frozenset[ClusterName]
@@ -71,11 +72,12 @@ def _effects(transition: Transition, before: Snapshot, after: Snapshot) -> Mappi
 def _effect(transition: Transition, one: ProxyClass, before: Views, after: Views) -> _Effect:
     old = before.of(one, transition.routes, transition.hosts)
     new = after.of(one, transition.routes, transition.hosts)
-    named_before = {reference.cluster for reference in old.references}
+    named_before = {reference.cluster for reference in old.references if reference.hard}
     named_after = {reference.cluster for reference in new.references}
     shown_before = {(reference.domain, reference.cluster) for reference in old.references}
+    named = {r for r in new.references if r.cluster not in named_before and r.cluster in new.clusters}
     return _Effect(
-        named=frozenset(r for r in new.references if r.cluster not in named_before and r.cluster in new.clusters),
+        named=frozenset(r for r in named if r.hard or (r.cluster in old.clusters and any(o.hard for o in named))),
         moved=frozenset(r for r in new.references if (r.domain, r.cluster) not in shown_before),
         added=new.clusters - old.clusters - _of_same_hosts(before, one, new.clusters),
         removed=old.clusters - new.clusters - _of_same_hosts(after, one, old.clusters) - named_after,

@@ -81,7 +81,8 @@ class _Comparison:
         for reference in (self.before.references | self.after.references) - self._compared():
             there = self.live.clusters(self.proxy_class, reference.host)
             kept = self.desired.clusters(self.proxy_class, reference.host)
-            if reference in self.after.references and reference.cluster in kept - there:
+            # A mirror whose cluster is not there yet costs its caller nothing (ISTIO.md 1.3), so nobody waits.
+            if reference.hard and reference in self.after.references and reference.cluster in kept - there:
                 yield from self._needs(reference)
             if reference in self.before.references and reference.cluster in there - kept:
                 yield from self._lets_go(reference)

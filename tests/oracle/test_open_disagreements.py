@@ -1,0 +1,98 @@
+"""The smallest transition of each class of ``disagreements``: what the product shall learn.
+
+Each is expected to fail. One that passes has been learned, and its class can be taken out of the list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.oracle.disagreements import is_known
+from tests.oracle.model import ANY_HOST, Destination, Host, Rule, Subset, VirtualService, World
+from tests.oracle.references import Transition
+from tests.oracle.search import minimum_plan
+from tests.oracle.stories import RATINGS, REVIEWS, moving, route, rule, world
+from tests.oracle.verdicts import RIGHT, judge
+
+
+def called(host: Host, one: VirtualService) -> VirtualService:
+    """Return the same route for calls to another host."""
+    return replace(one, hosts=(host,))
+
+
+def mirroring(subset: str, one: VirtualService) -> VirtualService:
+    """Return the same route with a mirror to a subset of reviews."""
+    mirror = (Destination(REVIEWS, Subset(subset)),)
+    return replace(one, rules=tuple(Rule(each.split, each.key, mirror) for each in one.rules))
+
+
+EVEN = replace(route(), rules=(Rule(tuple(Destination(REVIEWS, Subset(one), 50) for one in ("v1", "v2"))),))
+OLD, NEW = route(name="old", age=1, key="x"), route(name="new", age=2, to=(".",))
+
+OPEN = {
+    "404: the private route opens up before the older one takes everything": (
+        world(OLD, NEW),
+        world(route(name="old", age=1), route(name="new", age=2)),
+    ),
+    "refused: two routes swap their hosts, and the default route serves in between": (
+        world(route(name="one"), called(RATINGS, route(name="other"))),
+        world(called(RATINGS, route(name="one")), route(name="other")),
+    ),
+    "waits: a route takes over a host, and the cluster of the whole service was always there": (
+        world(route(name="one"), called(RATINGS, route(name="other", age=1))),
+        world(called(RATINGS, route(name="new", age=100)), route(name="other", age=1)),
+    ),
+    "503: a subset moves from rule to rule, and nothing makes its first owner wait": (
+        world(rule("v3", name="one"), rule("v1", name="other", age=1), route("v3")),
+        world(rule("v1", name="one"), rule("v3", name="other", age=1), route()),
+    ),
+    "unproven: v2 is active by the rule that goes, not yet by the one that comes": (
+        world(rule("v1", name="one"), rule("v2", "v3", name="other", age=1), route()),
+        world(rule("v2", name="one"), rule("v1", name="other", age=1), route("v2")),
+    ),
+    "refused: a wildcard rule becomes exact, with no bridge where it was": (
+        world(rule("v1", host=ANY_HOST), route("v1")),
+        world(rule("v2"), route("v2")),
+    ),
+    "503: v2 is broken live, so the half that v1 served goes to it before it is there": (
+        world(rule("v1"), EVEN),
+        world(rule("v2"), route("v2")),
+    ),
+    "503: a mirror keeps naming v1, so its removal waits for no other reference either": (
+        world(rule("v1"), mirroring("v1", route()), called(RATINGS, route("v1", name="ratings"))),
+        world(rule("v2"), mirroring("v1", route()), called(RATINGS, route("v2", name="ratings"))),
+    ),
+    "planned: a mirror to v1 was lost already, so a route to it is let pass": (
+        world(mirroring("v1", route())),
+        world(route("v1")),
+    ),
+    "waits: only a mirror needs the new subset": (
+        world(rule("v1"), route()),
+        world(rule("v2"), mirroring("v2", route())),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xfail(strict=False)) for name in OPEN])
+def test_what_the_planner_has_yet_to_learn(name: str) -> None:
+    """The oracle's search and the promise say otherwise."""
+    assert judge(_transition(name)) in RIGHT
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_each_example_is_listed(name: str) -> None:
+    """A verdict on an example is right by now, or its class lets it pass."""
+    transition = _transition(name)
+    assert is_known(transition, judge(transition))
+
+
+def test_no_example_is_beyond_hope() -> None:
+    """For each a safe order exists; where the end dangles, it is to be refused for that."""
+    assert all(minimum_plan(_transition(name)) is not None for name in OPEN)
+
+
+def _transition(name: str) -> Transition:
+    worlds: tuple[World, World] = OPEN[name]
+    return moving(*worlds)

@@ -20,6 +20,7 @@ operator's next move. Library exceptions never leave an adapter: they are wrappe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
@@ -38,6 +39,9 @@ __all__ = [
     "SandboxError",
     "UsageError",
 ]
+
+
+SHOWN_STRAGGLERS = 10
 
 
 class SafeApplyError(Exception):
@@ -122,9 +126,17 @@ class IstiodError(SafeApplyError):
 
 
 class BarrierTimeoutError(SafeApplyError):
-    """Some proxies did not show what the next step needs; the mesh is in a safe state."""
+    """Some proxies did not show what was waited for; the mesh is in a safe state."""
 
     exit_code = 3
+
+    def __init__(self, what: str, behind: str, stragglers: Sequence[str]) -> None:
+        self.behind = behind
+        self.stragglers = tuple(stragglers)
+        more = len(self.stragglers) - SHOWN_STRAGGLERS
+        named = "".join(f"\n  {one}" for one in self.stragglers[:SHOWN_STRAGGLERS])
+        rest = f"\n  and {more} more" if more > 0 else ""
+        super().__init__(f"{what}. {behind}{':' if named else ''}{named}{rest}")
 
 
 class RefusedError(SafeApplyError):

@@ -6,16 +6,50 @@ tests run against the sandbox and, on request, against a real cluster.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from safeapply.istio.proxies import Proxy
 from safeapply.istio.replicas import Replica
 from safeapply.resources.objects import GroupKind, Resource, ResourceId
 
-__all__ = ["Answer", "Clock", "Cluster", "Istiods", "Proxies"]
+__all__ = [
+    "Answer",
+    "Changed",
+    "Clock",
+    "Cluster",
+    "Gone",
+    "Istiods",
+    "Listed",
+    "Proxies",
+    "Sighting",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """All objects of a kind, whatever was told before."""
+
+    resources: tuple[Resource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An object appeared, or is another version now."""
+
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """An object was deleted; this is the last of it."""
+
+    resource: Resource
+
+
+Sighting: TypeAlias = Listed | Changed | Gone
 
 
 class Cluster(Protocol):
@@ -26,6 +60,16 @@ class Cluster(Protocol):
 
     async def list(self, kinds: Collection[GroupKind]) -> tuple[Resource, ...]:
         """Return all objects of these kinds in all namespaces; kinds that the server lacks have none."""
+        ...
+
+    def watch(self, kind: GroupKind) -> AsyncGenerator[Sighting, None]:
+        """Tell what there is of a kind, and then every change, without end.
+
+        What there is is told again whenever the server has forgotten the changes since.
+
+        Raises:
+            ClusterError: it cannot be watched, or not any more; begin again.
+        """
         ...
 
     async def get(self, resource_id: ResourceId) -> Resource | None:

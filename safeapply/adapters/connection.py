@@ -100,6 +100,34 @@ class Connection:
             raise ClusterUnreachableError(self._unreachable(error)) from error
         return self._reply(response.status, raw)
 
+    async def stream(self, path: str, query: Mapping[str, str], *, seconds: float) -> aiohttp.ClientResponse:
+        """Open an answer that goes on, and return it unread; whoever reads it gets aiohttp's errors.
+
+        Raises:
+            ClusterError: the server refuses it.
+        """
+        headers = {**await self.headers(), "Accept": "application/json"}
+        url = f"{self.server}{path}?{urlencode(query)}"
+        answer = await self.client.call_api("GET", url, headers, None, None, seconds)
+        if answer.status not in OK:
+            raise ClusterError(self._reply(answer.status, await answer.read()).message)
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+    async def websocket(
+        self, path: str, query: Mapping[str, str], *, protocol: str
+    ) -> aiohttp.ClientWebSocketResponse:
+        """Open a websocket in the session of the other requests; a client of its own would load all CAs again.
+
+        Raises:
+            aiohttp.ClientError: it could not be opened.
+        """
+        rest = self.client.rest_client
+        session: aiohttp.ClientSession = rest.pool_manager or rest._create_pool_manager()  # noqa: SLF001
+        rest.pool_manager = session
+        url = f"{self.server}{path}?{urlencode(query)}"
+        return await session.ws_connect(url, protocols=(protocol,), headers=await self.headers())
+
     async def headers(self) -> dict[str, str]:
         """Return the credentials as HTTP headers."""
         headers: dict[str, str] = {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 
 import aiohttp
-from kubernetes.aio.stream import WsApiClient
 
 from safeapply.adapters.connection import Connection
 from safeapply.adapters.tunnel import Tunnel, TunnelError
@@ -29,7 +28,6 @@ class IstiodPages:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._client = WsApiClient(connection.client.configuration)
         self._tunnels: dict[str, Tunnel] = {}
         """By the pod's uid; one that is in use is not in here."""
 
@@ -48,10 +46,9 @@ class IstiodPages:
             raise IstiodError(replica.id, str(error)) from error
 
     async def close(self) -> None:
-        """Close every tunnel, and the client."""
+        """Close every tunnel."""
         while self._tunnels:
             await self._tunnels.popitem()[1].close()
-        await self._client.close()
 
     async def _ask(self, replica: Replica, path: str) -> Answer:
         known = self._tunnels.pop(replica.uid, None)
@@ -85,13 +82,9 @@ class IstiodPages:
         return answer
 
     async def _tunnel(self, replica: Replica, port: str) -> Tunnel:
-        url = f"{self._connection.server}/api/v1/namespaces/{replica.namespace}/pods/{replica.pod}/portforward"
-        headers = {**await self._connection.headers(), "sec-websocket-protocol": PROTOCOL}
+        path = f"/api/v1/namespaces/{replica.namespace}/pods/{replica.pod}/portforward"
         try:
-            opening = await self._client.request(
-                "GET", url, query_params=[("ports", port)], headers=headers, _preload_content=False
-            )
-            return Tunnel(await opening)
+            return Tunnel(await self._connection.websocket(path, {"ports": port}, protocol=PROTOCOL))
         except aiohttp.WSServerHandshakeError as error:
             raise TunnelError(f"the API server refused the port-forward with HTTP {error.status}") from error
         except (aiohttp.ClientError, OSError) as error:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 from safeapply.adapters.connection import Connection, Reply
 from safeapply.adapters.ownership import CLIENT_SIDE_MANAGERS, handed_over, without_dropped
+from safeapply.adapters.watches import changes
 from safeapply.errors import ClusterChangedError, ClusterError, RejectedError
+from safeapply.ports import Changed, Gone, Listed, Sighting
 from safeapply.resources.objects import Document, GroupKind, Namespace, Resource, ResourceId
 
 __all__ = ["FIELD_MANAGER", "KubeCluster"]
@@ -50,7 +53,24 @@ class KubeCluster:
     async def list(self, kinds: Collection[GroupKind]) -> tuple[Resource, ...]:
         """Return all objects of these kinds in all namespaces; kinds that the server lacks have none."""
         found = await asyncio.gather(*map(self._list, kinds))
-        return tuple(resource for resources in found for resource in resources)
+        return tuple(resource for resources, _ in found for resource in resources)
+
+    async def watch(self, kind: GroupKind) -> AsyncGenerator[Sighting, None]:
+        """Tell what there is of a kind, and then every change, without end.
+
+        Raises:
+            ClusterError: it cannot be watched, or not any more; begin again.
+        """
+        served = await self._served(kind)
+        if served is None:
+            raise ClusterError(f"the server has no kind {kind}")
+        while True:
+            resources, version = await self._list(kind)
+            yield Listed(resources)
+            async with aclosing(changes(self.connection, served.path(), version)) as events:
+                async for event in events:
+                    resource = _item(event["object"], kind, served)
+                    yield Gone(resource) if event["type"] == "DELETED" else Changed(resource)
 
     async def get(self, resource_id: ResourceId) -> Resource | None:
         """Return one object, or None where it does not exist."""
@@ -95,18 +115,20 @@ class KubeCluster:
         if reply.status != NOT_FOUND and not reply.ok:
             raise RejectedError(str(resource.id), reply.message)
 
-    async def _list(self, kind: GroupKind) -> Iterable[Resource]:
+    async def _list(self, kind: GroupKind) -> tuple[tuple[Resource, ...], str]:
+        """Return all objects of a kind, and the resourceVersion of the whole."""
         served = await self._served(kind)
         if served is None:
-            return ()
+            return (), ""
         resources: tuple[Resource, ...] = ()
         query = {"limit": PAGE}
         while True:
             reply = _done(await self.connection.request("GET", served.path(), query=query), f"list {kind}")
             resources += tuple(_items(reply.document, kind, served))
-            following = (reply.document.get("metadata") or {}).get("continue")
+            metadata = reply.document.get("metadata") or {}
+            following = metadata.get("continue")
             if not following:
-                return resources
+                return resources, str(metadata.get("resourceVersion", ""))
             query = {"limit": PAGE, "continue": str(following)}
 
     async def _apply(self, path: str, resource: Resource, *, dry_run: bool, force: bool) -> Reply:
@@ -216,11 +238,14 @@ def _done(reply: Reply, doing: str) -> Reply:
 
 
 def _items(document: Document, kind: GroupKind, served: _Served) -> Iterator[Resource]:
-    """Yield the objects of a list, each with the kind and version that lists leave out."""
-    for item in document.get("items") or ():
-        metadata: Mapping[str, Any] = item.get("metadata") or {}
-        one = ResourceId(kind.group, kind.kind, Namespace(metadata.get("namespace", "")), str(metadata["name"]))
-        yield Resource(one, {"apiVersion": served.version, "kind": kind.kind, **item})
+    """Return the objects of a list, each with the kind and version that lists leave out."""
+    return (_item(item, kind, served) for item in document.get("items") or ())
+
+
+def _item(item: Document, kind: GroupKind, served: _Served) -> Resource:
+    metadata: Mapping[str, Any] = item.get("metadata") or {}
+    one = ResourceId(kind.group, kind.kind, Namespace(metadata.get("namespace", "")), str(metadata["name"]))
+    return Resource(one, {"apiVersion": served.version, "kind": kind.kind, **item})
 
 
 def _conflicts_with(reply: Reply) -> frozenset[str]:

@@ -22,6 +22,7 @@ from safeapply.rollout.events import (
     NoProxies,
     PlanStarted,
     Queued,
+    ReplicasAsked,
     Settled,
     Soaking,
     StepDone,
@@ -108,6 +109,8 @@ class LogProgress:
                 return self._detail(event) if self._verbose else None
             case Waiting():
                 return self._waiting(before, event)
+            case ReplicasAsked():
+                return self._asked(event)
             case BarrierPassed():
                 return self._passed(event)
             case NoProxies():
@@ -144,6 +147,13 @@ class LogProgress:
         told = f"{self._name(step.number)}: {step.converged} of {step.proxies} proxies ready after {waited}"
         return f"{told}; waiting for {_named(step.stragglers)}" if step.stragglers else told
 
+    def _asked(self, event: ReplicasAsked) -> str | None:
+        """Tell what is not known; that all is well is for the curious."""
+        if event.unasked:
+            told = ", ".join(f"{one.replica} ({one.why})" for one in event.unasked)
+            return f"{self._name(event.step)}: not checked whether istiod has seen every write: {told}"
+        return f"{self._name(event.step)}: {', '.join(event.seen)} have seen every write" if self._verbose else None
+
     def _passed(self, event: BarrierPassed) -> str | None:
         if event.proxies == 0:
             return None
@@ -177,6 +187,8 @@ def _level(event: Event) -> int:
         case Stopped():
             return logging.ERROR
         case NoProxies():
+            return logging.WARNING
+        case ReplicasAsked(unasked=unasked) if unasked:
             return logging.WARNING
         case _:
             return logging.INFO

@@ -125,6 +125,7 @@ class LiveProgress:
         for step in progress.steps:
             table.add_row(*_row(step, len(progress.plan.steps), now))
         parts += [_stragglers(step) for step in progress.steps if step.stragglers]
+        parts += [Text(_unasked(step), "yellow") for step in progress.steps if step.unasked]
         if progress.ended is not None:
             parts.append(_ending(progress.ended))
         return Group(*parts)
@@ -171,6 +172,11 @@ def _stragglers(step: StepProgress) -> RenderableType:
         lines.append(f"    other reasons: {rest}\n", "yellow")
     lines.rstrip()
     return lines
+
+
+def _unasked(step: StepProgress) -> str:
+    told = ", ".join(f"{one.replica} ({one.why})" for one in step.unasked)
+    return f"    not checked whether istiod has seen every write: {told}"
 
 
 def _ending(ended: Settled | Stopped) -> RenderableType:

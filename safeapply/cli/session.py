@@ -16,12 +16,14 @@ import typer
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.connection import Connection, connected
 from safeapply.adapters.envoy import PortForward
+from safeapply.adapters.istiod import IstiodPages
 from safeapply.adapters.kube import KubeCluster
 from safeapply.adapters.terminal import dresser, listener_on
 from safeapply.cli.options import OutputFormat
 from safeapply.cli.planning import Planned, Wanted, plan_against
 from safeapply.cli.supervision import run_to_end
 from safeapply.errors import UsageError
+from safeapply.istio.replicas import writes_to
 from safeapply.plans.plan import Action, Plan
 from safeapply.report.outcome import outcome_json, result_lines
 from safeapply.report.plan_json import plan_json
@@ -94,7 +96,11 @@ def roll_out(wants: Wants, manner: Manner) -> int:
 async def _carry_out(made: Planned, connection: Connection, cluster: KubeCluster, manner: Manner) -> int:
     clock, events = SystemClock(), list[Event]()
     proxies = PortForward(connection, max_connections=manner.max_connections)
+    pages = IstiodPages(connection)
     options = RolloutOptions(
+        istiods=pages,
+        root_namespace=manner.root_namespace,
+        live=writes_to(made.live.values()),
         barrier_timeout=manner.barrier_timeout,
         lock=Lock(manner.root_namespace, holder=_holder(), patience=manner.lock_timeout),
     )
@@ -107,7 +113,7 @@ async def _carry_out(made: Planned, connection: Connection, cluster: KubeCluster
 
             await carry_out(made.plan, cluster=cluster, proxies=proxies, clock=clock, emit=emit, options=options)
     finally:
-        await proxies.close()
+        await asyncio.gather(proxies.close(), pages.close())
         _tell(events, made, manner)
     return 0
 

@@ -6,7 +6,7 @@ was; ``/debug/configz`` tells which objects have reached the replica, not that a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -23,15 +23,20 @@ __all__ = [
     "Connected",
     "Hearing",
     "Replica",
+    "Written",
     "connected",
     "known_versions",
     "replica_of_pod",
+    "writes_to",
+    "written",
 ]
 
 SYNCZ = "/debug/syncz"
 CONFIGZ = "/debug/configz"
 ISTIOD = {"app": "istiod"}
 """The label by which istioctl finds them, too."""
+ISTIO = ".istio.io"
+"""The end of the groups that istiod reads as configuration."""
 OK = 200
 
 _Read = TypeVar("_Read")
@@ -80,6 +85,44 @@ class Census:
 
     proxies: tuple[Proxy, ...]
     hearings: tuple[Hearing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One version of an object that istiod has to have seen; or its deletion."""
+
+    id: ResourceId
+    version: str
+    """Its resourceVersion; of a deleted object, the last that it had."""
+    revision: str = ""
+    """The one revision that reads it; empty where all do."""
+    created: bool = False
+    """Whether it is new: a replica that lacks it may just not have heard of it."""
+    deleted: bool = False
+
+    def is_seen_in(self, known: Mapping[ResourceId, str]) -> bool:
+        """Tell whether a replica that has these versions is past this write."""
+        version = known.get(self.id)
+        if self.deleted:
+            return version is None or _is_past(version, self.version)
+        if version is None:
+            # What a replica lacks that was there before, it does not read: it lies outside its discovery selectors.
+            return not self.created
+        return version == self.version or _is_past(version, self.version)
+
+    def concerns(self, replica: Replica) -> bool:
+        """Tell whether the replica reads such objects at all."""
+        return self.id.group.endswith(ISTIO) and self.revision in {"", replica.revision}
+
+
+def written(resource: Resource, *, created: bool = False, deleted: bool = False) -> Written:
+    """Return the write that led to an object as it is."""
+    return Written(resource.id, resource.resource_version, revision_of(resource), created, deleted)
+
+
+def writes_to(live: Iterable[Resource]) -> tuple[Written, ...]:
+    """Return the last writes of all live objects that istiod reads as configuration."""
+    return tuple(written(one) for one in live if one.id.group.endswith(ISTIO))
 
 
 def replica_of_pod(pod: Resource, root_namespace: Namespace) -> Replica | None:
@@ -185,6 +228,11 @@ def _types(sync: _Sync) -> Iterator[tuple[str, _Resources]]:
     yield "EDS", _Resources(sync.endpoint_sent, sync.endpoint_acked)
     # Later pairs win: where both forms are there, the newer one says more.
     yield from ((_SHORT[url], one) for url, one in told.items() if url in _SHORT)
+
+
+def _is_past(version: str, other: str) -> bool:
+    """Compare resourceVersions: Kubernetes numbers them (KEP-5504); what is no number is not past anything."""
+    return version.isdecimal() and other.isdecimal() and int(version) > int(other)
 
 
 def _version(one: _Object) -> tuple[ResourceId, str]:

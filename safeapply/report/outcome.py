@@ -104,6 +104,11 @@ def _barrier(step: StepProgress) -> dict[str, Any]:
     }
     if step.stragglers:
         told["stragglers"] = [{"proxy": one.proxy, "why": one.why} for one in step.stragglers]
+    if step.overseers or step.unasked:
+        told["istiod"] = {
+            "seenBy": list(step.overseers),
+            "notChecked": [{"replica": one.replica, "why": one.why} for one in step.unasked],
+        }
     return told
 
 

@@ -15,12 +15,14 @@ __all__ = [
     "NoProxies",
     "PlanStarted",
     "Queued",
+    "ReplicasAsked",
     "Settled",
     "Soaking",
     "StepDone",
     "StepStarted",
     "Stopped",
     "Straggler",
+    "Unasked",
     "Waiting",
     "Wrote",
 ]
@@ -73,6 +75,24 @@ class Waiting:
     converged: int
     total: int
     stragglers: tuple[Straggler, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unasked:
+    """A replica of istiod that could not be asked what it has seen, and why."""
+
+    replica: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicasAsked:
+    """Before a removal: which replicas of istiod have seen all writes, and of which that is not known."""
+
+    at: float
+    step: int
+    seen: tuple[str, ...]
+    unasked: tuple[Unasked, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +169,7 @@ Event: TypeAlias = (
     | PlanStarted
     | StepStarted
     | Waiting
+    | ReplicasAsked
     | BarrierPassed
     | NoProxies
     | Soaking

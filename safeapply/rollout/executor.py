@@ -7,15 +7,17 @@ killed is run again, and every state in which it can be killed is safe.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from safeapply.errors import SafeApplyError
+from safeapply.istio.replicas import Written, written
+from safeapply.istio.snapshot import ISTIO_SYSTEM
 from safeapply.plans.plan import Action, Operation, Plan, Step
-from safeapply.ports import Clock, Cluster, Proxies
-from safeapply.resources.objects import Resource, ResourceId
+from safeapply.ports import Clock, Cluster, Istiods, Proxies
+from safeapply.resources.objects import Namespace, Resource, ResourceId
 from safeapply.rollout.events import (
     Event,
     PlanStarted,
@@ -28,6 +30,7 @@ from safeapply.rollout.events import (
 )
 from safeapply.rollout.lock import Lock, held
 from safeapply.rollout.poller import DEFAULT_PACE, Pace, Poller
+from safeapply.xds.expectations import Expectation
 
 __all__ = ["RolloutOptions", "carry_out"]
 
@@ -41,6 +44,11 @@ class RolloutOptions:
     writes_at_once: int = 8
     pace: Pace = DEFAULT_PACE
     lock: Lock | None = None
+    istiods: Istiods | None = None
+    """Where the replicas of istiod can be asked what they have seen, before something is removed."""
+    root_namespace: Namespace = ISTIO_SYSTEM
+    live: tuple[Written, ...] = ()
+    """What was live when the plan was made: a run that goes on where a killed one stopped did not write it."""
 
 
 DEFAULT_OPTIONS = RolloutOptions()
@@ -65,8 +73,11 @@ async def carry_out(
     """
     if not plan.steps:
         return
-    poller = Poller(cluster, proxies, clock, emit, plan.label_keys, options.pace)
+    poller = Poller(
+        cluster, proxies, clock, emit, plan.label_keys, options.pace, options.istiods, options.root_namespace
+    )
     rollout = _Rollout(plan, cluster, clock, emit, options, poller, versions=dict(plan.versions))
+    rollout.writes.update({one.id: one for one in options.live})
     lock: AbstractAsyncContextManager[None] = (
         held(options.lock, cluster, clock, emit) if options.lock else nullcontext()
     )
@@ -84,6 +95,8 @@ class _Rollout:
     poller: Poller
     versions: dict[ResourceId, str]
     """The resourceVersion that each touched object must have when it is written next."""
+    writes: dict[ResourceId, Written] = field(default_factory=dict)
+    """The last write of every object, whoever made it."""
     step: int = field(default=1)
 
     async def run(self) -> None:
@@ -94,7 +107,7 @@ class _Rollout:
                 await self._take(step)
                 self.step += 1
             if self.plan.settled:
-                await self.poller.wait(self.step, self.plan.settled, patience=self.options.barrier_timeout)
+                await self._wait(self.plan.settled)
         except SafeApplyError as error:
             self.emit(Stopped(self.clock.now(), self.step, str(error)))
             raise
@@ -106,12 +119,16 @@ class _Rollout:
     async def _take(self, step: Step) -> None:
         self.emit(StepStarted(self.clock.now(), self.step, len(self.plan.steps), step.phase))
         if step.expectations:
-            await self.poller.wait(self.step, step.expectations, patience=self.options.barrier_timeout)
+            await self._wait(step.expectations, writes=tuple(self.writes.values()))
         if step.soak_seconds:
             self.emit(Soaking(self.clock.now(), self.step, step.soak_seconds))
             await self.clock.sleep(step.soak_seconds)
         await self._write_all(step)
         self.emit(StepDone(self.clock.now(), self.step))
+
+    async def _wait(self, expectations: Sequence[Expectation], *, writes: Sequence[Written] = ()) -> None:
+        patience = self.options.barrier_timeout
+        await self.poller.wait(self.step, expectations, patience=patience, writes=writes)
 
     async def _write_all(self, step: Step) -> None:
         """Write side by side, and let each write that has begun come to its end before a failure is told."""
@@ -131,12 +148,15 @@ class _Rollout:
         known = self.versions.get(one, "")
         match operation.action:
             case Action.APPLY:
-                written = await self.cluster.apply(_at(operation.resource, known))
-                self.versions[one] = version = written.resource_version
+                made = await self.cluster.apply(_at(operation.resource, known))
+                self.versions[one] = version = made.resource_version
+                before = self.writes.get(one)
+                self.writes[one] = written(made, created=not known or (before is not None and before.created))
                 word = "created" if not known else "unchanged" if version == known else "configured"
             case Action.DELETE:
                 await self.cluster.delete(_at(operation.resource, known))
                 self.versions.pop(one, None)
+                self.writes[one] = written(_at(operation.resource, known), deleted=True)
                 version, word = "", "deleted"
             case _:
                 assert_never(operation.action)

@@ -1,71 +1,31 @@
 """Wait until every concerned proxy shows what is expected (DESIGN 6).
 
-Each proxy is asked at its own pace, so a slow one holds up no other: at once, a few tens of milliseconds later, and
-then ever more slowly. The list of proxies is read again while waiting: a pod that appears must satisfy the barrier
-too, one that goes is dropped. What cannot be read is unknown, and unknown never opens a barrier.
+The pods are followed while waiting: one that appears must satisfy the barrier too, one that goes is dropped, one
+that is not ready counts for removals. Before a removal the replicas of istiod are asked as well.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result
-from tenacity.wait import wait_exponential, wait_random
-
-from safeapply.errors import BarrierTimeoutError, ClusterError, ProxyError
-from safeapply.istio.kinds import POD
-from safeapply.istio.proxies import Proxy, proxy_of_pod
-from safeapply.ports import Clock, Cluster, Proxies
+from safeapply.errors import BarrierTimeoutError
+from safeapply.istio.proxies import Proxy
+from safeapply.istio.replicas import Written
+from safeapply.istio.snapshot import ISTIO_SYSTEM
+from safeapply.ports import Clock, Cluster, Istiods, Proxies
+from safeapply.resources.objects import Namespace
 from safeapply.rollout.durations import duration
-from safeapply.rollout.events import BarrierPassed, Event, NoProxies, Straggler, Waiting
-from safeapply.rollout.reading import Reader
-from safeapply.xds.configdump import UnreadableError
+from safeapply.rollout.events import BarrierPassed, Event, NoProxies, ReplicasAsked, Straggler, Unasked, Waiting
+from safeapply.rollout.inquiry import Inquiry, Pace
+from safeapply.rollout.oversight import Oversight
+from safeapply.rollout.roster import Roster
 from safeapply.xds.expectations import ClusterAbsent, ClusterUnreferenced, Expectation
-from safeapply.xds.verdicts import Holds, Unknown, Verdict, judge
 
-__all__ = ["Pace", "Poller"]
-
-SHOWN_STRAGGLERS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How often is asked, in seconds."""
-
-    first: float = 0.02
-    """Until the second question, and between two readings that have to agree."""
-    factor: float = 1.5
-    slowest: float = 0.25
-    jitter: float = 0.02
-    listing: float = 2.0
-    """Between two looks at which pods run."""
-    answer: float = 10.0
-    """How long one answer may take."""
-
+__all__ = ["DEFAULT_PACE", "Pace", "Poller"]
 
 DEFAULT_PACE = Pace()
-
-
-@dataclass(slots=True)
-class _Watched:
-    """One proxy while a barrier waits for it."""
-
-    proxy: Proxy
-    expectations: tuple[Expectation, ...]
-    reader: Reader
-    verdict: Verdict = field(default_factory=lambda: Unknown("not asked yet"))
-    agreeing: int = 0
-    """How many readings in a row said that all holds."""
-    task: asyncio.Task[bool] | None = None
-
-    @property
-    def converged(self) -> bool:
-        """Tell whether enough readings agree: two in a row where something must be gone."""
-        removal = any(isinstance(one, ClusterUnreferenced | ClusterAbsent) for one in self.expectations)
-        return self.agreeing >= (2 if removal else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +38,27 @@ class Poller:
     emit: Callable[[Event], None]
     label_keys: frozenset[str]
     pace: Pace = DEFAULT_PACE
+    istiods: Istiods | None = None
+    """The replicas of istiod; without them nobody is asked what they have seen."""
+    root_namespace: Namespace = ISTIO_SYSTEM
 
-    async def wait(self, step: int, expectations: Sequence[Expectation], *, patience: float) -> None:
+    async def wait(
+        self, step: int, expectations: Sequence[Expectation], *, patience: float, writes: Collection[Written] = ()
+    ) -> None:
         """Return when all expectations hold on every concerned proxy.
 
+        Args:
+            step: what the events are about.
+            expectations: what has to be seen.
+            patience: how many seconds it may take.
+            writes: what every replica of istiod has to have seen, where something is to be removed.
+
         Raises:
-            BarrierTimeoutError: some proxy did not show it within ``patience`` seconds; all stragglers are named.
+            BarrierTimeoutError: some proxy did not show it in time; all stragglers are named.
         """
-        barrier = _Barrier(self, step, tuple(expectations), self.clock.now())
+        removal = any(isinstance(one, ClusterUnreferenced | ClusterAbsent) for one in expectations)
+        oversight = Oversight(self.istiods, writes) if self.istiods and removal and writes else None
+        barrier = _Barrier(self, step, tuple(expectations), oversight, self.clock.now())
         try:
             await barrier.open(barrier.started + patience)
         finally:
@@ -94,48 +67,76 @@ class Poller:
 
 @dataclass(slots=True)
 class _Barrier:
-    """One barrier: the proxies it waits for, each with a task of its own."""
+    """One barrier: the proxies it waits for, each with an inquiry of its own."""
 
     poller: Poller
     step: int
     expectations: tuple[Expectation, ...]
+    oversight: Oversight | None
     started: float
-    watched: dict[str, _Watched] = field(default_factory=dict)
-    slowest: _Watched | None = None
-    listed: bool = False
+    roster: Roster = field(init=False)
+    inquiries: dict[tuple[str, int], Inquiry] = field(default_factory=dict)
+    """By the life of the proxy: a container that was started anew has to show everything again."""
+    missing: set[tuple[str, int]] = field(default_factory=set)
+    """Those that have not converged; fleets are large, so nobody counts them twice."""
+    behind: tuple[Straggler, ...] = ()
+    """Replicas of istiod that have not seen everything."""
+    slowest: Inquiry | None = None
+    told: float = float("-inf")
+    """When the last count was told."""
+    defect: BaseException | None = None
+    """A fault of ours that ended an inquiry."""
+    edition: int = 0
+    """The edition of the roster that the inquiries follow."""
+    stirred: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        poller = self.poller
+        self.roster = Roster(poller.cluster, poller.clock, poller.pace, poller.root_namespace, self.stirred.set)
 
     async def open(self, limit: float) -> None:
         clock = self.poller.clock
-        while True:
-            fresh = await self._list()
-            if fresh and all(one.converged for one in self.watched.values()):
-                break
+        self.roster.begin()
+        while not await self._holds():
             if clock.now() >= limit:
-                raise BarrierTimeoutError(self._complaint(limit - self.started))
-            await self._until_all_or(min(self.poller.pace.listing, limit - clock.now()))
-            if any(not one.converged for one in self.watched.values()):
+                raise self._complaint(limit - self.started)
+            pause = self.oversight.pause if self.behind and self.oversight else self.poller.pace.listing
+            await self._until_stirred_or(min(pause, limit - clock.now()))
+            if clock.now() - self.told >= self.poller.pace.telling and (self.missing or self.behind):
                 self._tell()
         self._passed()
 
     async def close(self) -> None:
-        await self._drop(list(self.watched))
+        await self.roster.end()
+        await asyncio.gather(*(inquiry.end() for inquiry in self.inquiries.values()))
 
-    async def _list(self) -> bool:
-        """Follow the pods: watch the new ones, drop those that went. Tell whether the list is fresh."""
-        try:
-            pods = await self.poller.cluster.list((POD,))
-        except ClusterError:
-            # A moment's silence of the API server is no reason to stop; no barrier opens meanwhile.
+    async def _holds(self) -> bool:
+        """Tell whether everything holds, and the list of those who have to show it is fresh."""
+        await self._catch_up()
+        if not self.roster.listed or self.missing or not await self.roster.confirmed():
             return False
-        running = {proxy.uid: proxy for pod in pods if (proxy := proxy_of_pod(pod)) is not None}
-        await self._drop([uid for uid in self.watched if uid not in running])
-        for uid, proxy in running.items():
-            if uid not in self.watched and (concerned := self._concerning(proxy)):
-                self._watch(uid, proxy, concerned)
-        if not self.listed:
-            self.listed = True
-            self._tell() if running else self.poller.emit(NoProxies(self.poller.clock.now()))
-        return True
+        return await self._is_overseen() and self.edition == self.roster.edition
+
+    async def _catch_up(self) -> None:
+        """Ask the proxies that the roster has now, and no others."""
+        self.stirred.clear()
+        self.roster.check()
+        if self.defect is not None:
+            raise self.defect
+        if self.edition == self.roster.edition:
+            return
+        if self.edition == 0 and not self.roster.proxies:
+            self.poller.emit(NoProxies(self.poller.clock.now()))
+        first, self.edition = self.edition == 0, self.roster.edition
+        wanted = {one.life: (one, self._concerning(one)) for one in self.roster.proxies}
+        for life in [one for one, known in self.inquiries.items() if _is_other(known, wanted.get(one))]:
+            self.missing.discard(life)
+            await self.inquiries.pop(life).end()
+        for life, (proxy, concerned) in wanted.items():
+            if concerned and life not in self.inquiries:
+                self._inquire(life, proxy, concerned)
+        if first and self.roster.proxies:
+            self._tell()
 
     def _concerning(self, proxy: Proxy) -> tuple[Expectation, ...]:
         """Return what a proxy has to show.
@@ -151,103 +152,82 @@ class _Barrier:
             and (proxy.ready or isinstance(one, ClusterUnreferenced | ClusterAbsent))
         )
 
-    def _watch(self, uid: str, proxy: Proxy, concerned: tuple[Expectation, ...]) -> None:
-        watched = _Watched(proxy, concerned, Reader(self.poller.proxies, proxy, self.poller.pace.answer))
-        watched.task = asyncio.create_task(self._poll(watched))
-        self.watched[uid] = watched
+    def _inquire(self, life: tuple[str, int], proxy: Proxy, concerned: tuple[Expectation, ...]) -> None:
+        poller = self.poller
+        self.inquiries[life] = Inquiry(proxy, concerned, poller.proxies, poller.clock, poller.pace)
+        self.missing.add(life)
+        self.inquiries[life].begin(self._converged, self._failed)
 
-    async def _drop(self, uids: list[str]) -> None:
-        for uid in uids:
-            watched = self.watched.pop(uid)
-            if watched.task is not None:
-                watched.task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await watched.task
-            await self.poller.proxies.release(watched.proxy)
+    def _converged(self, inquiry: Inquiry) -> None:
+        self.missing.discard(inquiry.proxy.life)
+        self.slowest = inquiry
+        self.stirred.set()
 
-    async def _poll(self, watched: _Watched) -> bool:
-        """Ask one proxy until it has converged."""
-        pace = self.poller.pace
-        growing = wait_exponential(multiplier=pace.first, max=pace.slowest, exp_base=pace.factor)
-        backing_off = growing + wait_random(0, pace.jitter)
+    def _failed(self, defect: BaseException) -> None:
+        self.defect = defect
+        self.stirred.set()
 
-        def pause(state: RetryCallState) -> float:
-            return pace.first if watched.agreeing else backing_off(state)
+    async def _is_overseen(self) -> bool:
+        """Ask the replicas of istiod what they have seen, where something is to be removed."""
+        if self.oversight is None:
+            return True
+        self.behind = await self.oversight.look(self.roster.replicas)
+        return not self.behind
 
-        retrying = AsyncRetrying(
-            sleep=self.poller.clock.sleep, wait=pause, retry=retry_if_result(lambda converged: not converged)
-        )
-        await retrying(self._round, watched)
-        await self.poller.proxies.release(watched.proxy)
-        self.slowest = watched
-        self._tell()
-        return True
-
-    async def _round(self, watched: _Watched) -> bool:
-        watched.verdict = await self._verdict(watched)
-        watched.agreeing = watched.agreeing + 1 if isinstance(watched.verdict, Holds) else 0
-        return watched.converged
-
-    async def _verdict(self, watched: _Watched) -> Verdict:
-        """Return the first verdict of a round that is not good, or that all holds."""
-        try:
-            reading = await watched.reader.read(watched.expectations)
-        except ProxyError as error:
-            return Unknown(error.reason)
-        except UnreadableError as error:
-            return Unknown(str(error))
-        verdicts = (judge(one, reading) for one in watched.expectations)
-        return next((verdict for verdict in verdicts if not isinstance(verdict, Holds)), Holds())
-
-    async def _until_all_or(self, seconds: float) -> None:
-        """Return when all have converged, or after this long."""
-        tasks = [one.task for one in self.watched.values() if one.task is not None]
-        if not tasks:
-            await self.poller.clock.sleep(seconds)
-            return
-        await _first(asyncio.wait(tasks), self.poller.clock.sleep(seconds))
-        for task in tasks:
-            if task.done() and not task.cancelled():
-                task.result()
+    async def _until_stirred_or(self, seconds: float) -> None:
+        """Return when a proxy has converged, or a pod came or went, or after this long."""
+        await _first(self.stirred.wait(), self.poller.clock.sleep(seconds))
 
     def _tell(self) -> None:
+        self.told = self.poller.clock.now()
         self.poller.emit(
             Waiting(
-                at=self.poller.clock.now(),
+                at=self.told,
                 step=self.step,
-                converged=sum(one.converged for one in self.watched.values()),
-                total=len(self.watched),
-                stragglers=self._stragglers(),
+                converged=len(self.inquiries) - len(self.missing),
+                total=len(self.inquiries),
+                stragglers=(*self._stragglers(), *self.behind),
             )
         )
 
     def _stragglers(self) -> tuple[Straggler, ...]:
-        return tuple(
-            Straggler(one.proxy.id, str(one.verdict)) for one in self.watched.values() if not one.converged
-        )
+        found = (one for life, one in self.inquiries.items() if life in self.missing)
+        return tuple(Straggler(one.proxy.id, one.why) for one in found)
 
     def _passed(self) -> None:
         now = self.poller.clock.now()
+        if self.oversight is not None:
+            nobody = Unasked("istiod", f"no pod labelled app=istiod runs in {self.poller.root_namespace}")
+            unasked = self.oversight.unasked if self.roster.replicas else (nobody,)
+            self.poller.emit(ReplicasAsked(now, self.step, self.oversight.seen, unasked))
         self.poller.emit(
             BarrierPassed(
                 at=now,
                 step=self.step,
-                proxies=len(self.watched),
+                proxies=len(self.inquiries),
                 seconds=now - self.started,
                 slowest=self.slowest.proxy.id if self.slowest else None,
             )
         )
 
-    def _complaint(self, seconds: float) -> str:
+    def _complaint(self, seconds: float) -> BarrierTimeoutError:
         stragglers = self._stragglers()
-        shown = "".join(f"\n  {one.proxy}: {one.why}" for one in stragglers[:SHOWN_STRAGGLERS])
-        more = len(stragglers) - SHOWN_STRAGGLERS
-        return (
+        behind = f"{len(stragglers)} of {len(self.inquiries)} proxies are behind"
+        if not stragglers and self.behind:
+            behind = "the proxies are ready, but not every replica of istiod has seen what was written"
+        if not self.roster.listed:
+            behind = "the API server does not tell which pods run"
+        named = [f"{one.proxy}: {one.why}" for one in (*stragglers, *self.behind)]
+        return BarrierTimeoutError(
             f"the barrier before step {self.step} did not open within {duration(seconds)}; the mesh is in a safe "
-            f"state, and the same command goes on from here. {len(stragglers)} of {len(self.watched)} proxies are "
-            "behind:"
-            f"{shown}" + (f"\n  and {more} more" if more > 0 else "")
+            "state, and the same command goes on from here",
+            behind,
+            named,
         )
+
+
+def _is_other(known: Inquiry, wanted: tuple[Proxy, tuple[Expectation, ...]] | None) -> bool:
+    return wanted is None or known.expectations != wanted[1]
 
 
 async def _first(*waits: Coroutine[object, object, object]) -> None:

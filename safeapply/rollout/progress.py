@@ -18,12 +18,14 @@ from safeapply.rollout.events import (
     NoProxies,
     PlanStarted,
     Queued,
+    ReplicasAsked,
     Settled,
     Soaking,
     StepDone,
     StepStarted,
     Stopped,
     Straggler,
+    Unasked,
     Waiting,
     Wrote,
 )
@@ -62,6 +64,10 @@ class StepProgress:
     soaked: float = 0.0
     """How long the soak is to last, once it has begun."""
     wrote: tuple[Wrote, ...] = ()
+    overseers: tuple[str, ...] = ()
+    """The replicas of istiod that have seen every write, asked before a removal."""
+    unasked: tuple[Unasked, ...] = ()
+    """Those of which that is not known."""
     arrivals: tuple[tuple[ProxyId, float], ...] = ()
     """The proxies that were waited for, and after how many seconds each was no straggler any more."""
 
@@ -139,14 +145,17 @@ def _pending(plan: Plan) -> tuple[StepProgress, ...]:
     return (*steps, *last)
 
 
-def _step_after(
-    step: StepProgress, event: StepStarted | Waiting | BarrierPassed | Soaking | Wrote | StepDone | Stopped
+def _step_after(  # noqa: PLR0911  one for each event
+    step: StepProgress,
+    event: StepStarted | Waiting | ReplicasAsked | BarrierPassed | Soaking | Wrote | StepDone | Stopped,
 ) -> StepProgress:
     match event:
         case StepStarted(at=at):
             return replace(step, state=State.WAITING, since=at)
         case Waiting():
             return _waiting(step, event)
+        case ReplicasAsked(seen=seen, unasked=unasked):
+            return replace(step, overseers=seen, unasked=unasked)
         case BarrierPassed(proxies=proxies, seconds=seconds):
             gone = _arrived(step, (), seconds)
             passed = replace(step, converged=proxies, proxies=proxies, waited=seconds, stragglers=(), arrivals=gone)

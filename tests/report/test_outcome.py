@@ -12,12 +12,14 @@ from safeapply.rollout.events import (
     BarrierPassed,
     Event,
     PlanStarted,
+    ReplicasAsked,
     Settled,
     Soaking,
     StepDone,
     StepStarted,
     Stopped,
     Straggler,
+    Unasked,
     Waiting,
     Wrote,
 )
@@ -111,6 +113,17 @@ def test_the_report_tells_waits_soaks_and_writes_of_every_step() -> None:
         ],
         "settled": {"waitedSeconds": 1.25, "proxies": 2, "slowest": []},
         "unchanged": ["gateway.networking.istio.io/default/reviews"],
+    }
+
+
+def test_what_istiod_was_asked_before_a_removal_is_told() -> None:
+    """Who has seen every write, and of whom that was not checked, with the reason."""
+    unasked = Unasked("istiod-1.istio-system", "no answer within 10 s")
+    asked = ReplicasAsked(7.0, 3, ("istiod-0.istio-system",), (unasked,))
+    told = outcome_document([*STORY[:-1], asked, STORY[-1]])["steps"][2]
+    assert told["istiod"] == {
+        "seenBy": ["istiod-0.istio-system"],
+        "notChecked": [{"replica": "istiod-1.istio-system", "why": "no answer within 10 s"}],
     }
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
-from safeapply.errors import ClusterChangedError, ProxyError, RejectedError
+from safeapply.errors import ClusterChangedError, ClusterUnreachableError, IstiodError, ProxyError, RejectedError
+from safeapply.istio.kinds import POD
 from safeapply.istio.proxies import Labels, Proxy, Role
-from safeapply.ports import Answer
+from safeapply.istio.replicas import CONFIGZ, Replica
+from safeapply.ports import Answer, Changed, Gone, Listed, Sighting
 from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
 
 CONTROL = "BlackHoleCluster"
@@ -153,6 +155,14 @@ class MemoryCluster:
         self.objects: dict[ResourceId, Resource] = {one.id: one for one in objects}
         self.writes: list[str] = []
         self.version = 100
+        self.watched: Callable[[], Collection[Resource]] | None = None
+        """Which pods a watch tells of, where it is not all that run."""
+        self.silent: Callable[[], bool] = lambda: False
+        """Whether lists and watches fail at this moment."""
+        self.listed = 0
+        """How many lists were answered, those with which watches begin among them."""
+        self.watching = 0
+        """How many watches were begun."""
         self.refuses: str | None = None
         """The name of an object that admission refuses."""
         self.at_write: Callable[[], None] = lambda: None
@@ -161,7 +171,32 @@ class MemoryCluster:
     async def list(self, kinds: Collection[GroupKind]) -> tuple[Resource, ...]:
         """Return pods and objects of these kinds."""
         await asyncio.sleep(0)
+        if self.silent():
+            raise ClusterUnreachableError("nobody answers")
+        self.listed += 1
         return tuple(one for one in (*self.running(), *self.objects.values()) if one.id.group_kind in kinds)
+
+    async def watch(self, kind: GroupKind) -> AsyncGenerator[Sighting, None]:
+        """Tell what there is, and every change that lasts for a turn of the loop; of pods only."""
+        assert kind == POD
+        self.watching += 1
+        await self.list(())
+        known = self._seen()
+        yield Listed(tuple(known.values()))
+        while True:
+            await asyncio.sleep(0)
+            if self.silent():
+                raise ClusterUnreachableError("nobody answers")
+            now = self._seen()
+            for uid in known.keys() - now.keys():
+                yield Gone(known[uid])
+            for uid, one in now.items():
+                if known.get(uid) != one:
+                    yield Changed(one)
+            known = now
+
+    def _seen(self) -> dict[str, Resource]:
+        return {one.metadata["uid"]: one for one in (self.watched or self.running)()}
 
     async def get(self, resource_id: ResourceId) -> Resource | None:
         """Return one object."""
@@ -197,9 +232,13 @@ class MemoryCluster:
             raise ClusterChangedError(str(resource.id), "the object has been modified")
 
 
-def pod(name: str, *, ready: bool = True, uid: str = "") -> Resource:
+def pod(name: str, *, ready: bool = True, uid: str = "", restarts: int = 0) -> Resource:
     """Return a pod with a sidecar."""
-    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}]}
+    status = {
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": str(ready)}],
+        "containerStatuses": [{"name": "istio-proxy", "state": {"running": {}}, "restartCount": restarts}],
+    }
     return Resource(
         ResourceId("", "Pod", Namespace("default"), name),
         {
@@ -215,3 +254,40 @@ def pod(name: str, *, ready: bool = True, uid: str = "") -> Resource:
 def proxy(name: str) -> Proxy:
     """Return a ready sidecar in namespace default."""
     return Proxy(Namespace("default"), name, name, Role.SIDECAR, Labels(), ready=True)
+
+
+class MemoryIstiods:
+    """Replicas of istiod that have seen what their scripts say; None for one that does not answer."""
+
+    def __init__(
+        self, clock: JumpingClock, scripts: Mapping[str, Callable[[float], Mapping[str, str] | None]]
+    ) -> None:
+        self._clock = clock
+        self._scripts = scripts
+        self.asked: list[str] = []
+
+    async def ask(self, replica: Replica, path: str, *, deadline: float) -> Answer:
+        """Answer ``/debug/configz``: resourceVersions of DestinationRules in namespace default."""
+        await asyncio.sleep(0)
+        assert path == CONFIGZ
+        self.asked.append(replica.pod)
+        known = self._scripts[replica.pod](self._clock.now())
+        if known is None:
+            raise IstiodError(replica.id, f"no answer within {deadline:g} s")
+        page = [
+            {
+                "kind": "DestinationRule",
+                "apiVersion": "networking.istio.io/v1",
+                "metadata": {"name": name, "namespace": "default", "resourceVersion": version},
+            }
+            for name, version in known.items()
+        ]
+        return Answer(200, json.dumps(page).encode())
+
+
+def istiod(name: str, revision: str = "default") -> Resource:
+    """Return the pod of a replica of istiod."""
+    labels = {"app": "istiod", "istio.io/rev": revision}
+    metadata = {"name": name, "namespace": "istio-system", "uid": name, "labels": labels}
+    document = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {"phase": "Running"}}
+    return Resource(ResourceId("", "Pod", Namespace("istio-system"), name), document)

@@ -8,14 +8,25 @@ from contextlib import suppress
 import pytest
 
 from safeapply.errors import BarrierTimeoutError, ClusterChangedError, LockedError, RejectedError
+from safeapply.istio.replicas import Written
 from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
 from safeapply.resources.objects import Namespace, Resource, ResourceId
 from safeapply.rollout.events import Event, PlanStarted, Queued, Settled, Soaking, Stopped, Wrote
 from safeapply.rollout.executor import RolloutOptions, carry_out
 from safeapply.rollout.lock import Lock, held
-from safeapply.xds.expectations import ClusterActive, Expectation
+from safeapply.xds.expectations import ClusterActive, ClusterUnreferenced, Expectation
 from safeapply.xds.names import ClusterName
-from tests.rollout.memory import JumpingClock, MemoryCluster, MemoryProxies, Script, Shown, always, then
+from tests.rollout.memory import (
+    JumpingClock,
+    MemoryCluster,
+    MemoryIstiods,
+    MemoryProxies,
+    Script,
+    Shown,
+    always,
+    istiod,
+    then,
+)
 
 V2 = ClusterName("outbound|9080|v2|reviews.default.svc.cluster.local")
 HAS, LACKS = Shown(active=frozenset({V2})), Shown()
@@ -144,6 +155,20 @@ async def test_an_interrupted_rollout_says_where_it_stopped() -> None:
         await task
     assert isinstance(world.events[-1], Stopped)
     assert "holderIdentity" not in world.cluster.objects[lock.id].spec
+
+
+async def test_before_a_removal_istiod_has_seen_every_write_of_this_run_and_of_the_one_before() -> None:
+    """A run that goes on where a killed one stopped has not written what matters, but has seen it live."""
+    world = World(always(HAS))
+    world.cluster.pods.append(istiod("istiod"))
+    seen = {"one": "101", "before": "7"}
+    istiods = MemoryIstiods(world.clock, {"istiod": lambda now: {**seen, "before": "8" if now > 5.0 else "7"}})
+    live = Written(resource("before").id, "8")
+    gone = ClusterUnreferenced(ClusterName("outbound|9080|v1|reviews.default.svc.cluster.local"))
+    await world.carry_out(step("one"), step("two", expect=(gone,)), istiods=istiods, live=(live,))
+    written = {event.resource.name: event.at for event in world.events if isinstance(event, Wrote)}
+    assert written["one"] < 1.0
+    assert 5.0 <= written["two"] < 9.0
 
 
 async def test_an_empty_plan_writes_nothing_and_takes_no_lease() -> None:

@@ -151,6 +151,50 @@ async def test_a_pod_that_is_not_ready_counts_for_removals_only() -> None:
     assert await world.wait(ClusterUnreferenced(V1)) >= 2.0
 
 
+async def test_a_pod_that_becomes_ready_has_to_satisfy_the_barrier() -> None:
+    """While it started, nothing had to arrive there; now it gets traffic."""
+    world = World(a=then(3.0, OLD, BOTH), late=then(9.0, OLD, BOTH))
+    world.cluster.running = lambda: [pod("a"), pod("late", ready=world.clock.now() > 1.0)]
+    assert await world.wait(ClusterActive(V2)) >= 9.0
+
+
+async def test_an_envoy_that_was_started_anew_has_to_show_everything_again() -> None:
+    """Same pod, same uid: only the count of restarts tells."""
+    world = World(a=lambda now: BOTH if now < 1.0 or now > 6.0 else OLD, b=then(4.0, OLD, BOTH))
+    world.cluster.running = lambda: [pod("a", restarts=int(world.clock.now() > 1.0)), pod("b")]
+    assert await world.wait(ClusterActive(V2)) >= 6.0
+
+
+async def test_pods_are_watched_and_not_listed_over_and_over() -> None:
+    """One list to begin with, one to be sure before the barrier opens."""
+    world = World(a=then(20.0, OLD, BOTH))
+    await world.wait(ClusterActive(V2))
+    assert (world.cluster.watching, world.cluster.listed) == (1, 2)
+
+
+async def test_no_barrier_opens_while_the_api_server_is_silent() -> None:
+    """A pod may have appeared meanwhile; when the server is back, the barrier opens."""
+    world = World(a=always(BOTH))
+    world.cluster.silent = lambda: world.clock.now() < 7.0
+    assert 7.0 <= await world.wait(ClusterActive(V2)) < 12.0
+
+
+async def test_an_api_server_that_stays_silent_is_named() -> None:
+    """Nobody knows who would have to be asked."""
+    world = World(a=always(BOTH))
+    world.cluster.silent = lambda: True
+    with pytest.raises(BarrierTimeoutError, match="the API server does not tell which pods run"):
+        await world.wait(ClusterActive(V2), patience=5.0)
+
+
+async def test_a_watch_that_has_died_hides_no_pod() -> None:
+    """What the watch has not told, the list before the opening shows."""
+    world = World(a=always(BOTH), hidden=then(9.0, OLD, BOTH))
+    pods = world.cluster.pods
+    world.cluster.watched = lambda: pods[:1] if world.cluster.watching < 2 else pods
+    assert await world.wait(ClusterActive(V2)) >= 9.0
+
+
 async def test_only_the_classes_concerned_are_waited_for() -> None:
     """A class that never sees the cluster is exempt by computation, not by patience."""
     elsewhere = frozenset({ProxyClass(Role.SIDECAR, Namespace("elsewhere"))})
@@ -179,7 +223,7 @@ async def test_questions_begin_at_once_and_back_off() -> None:
     await world.wait(ClusterActive(V2))
     times = [at for at, _, _ in world.proxies.asked]
     gaps = [later - earlier for earlier, later in pairwise(times)]
-    assert times[0] == 0.0
+    assert times[0] < 0.2
     assert gaps[0] < 0.1
     assert max(gaps) < 0.5
     assert len(times) < 5.0 / 0.2 + 15

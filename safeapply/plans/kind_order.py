@@ -1,34 +1,172 @@
-"""Which kinds go before which, where no route decides: the order that kubectl's users expect (DESIGN 4.3)."""
+"""Which objects go before which, where no route decides: the order that kubectl's users expect (DESIGN 4.3).
+
+What is needed is written before what needs it, and deleted after it. Nothing is waited for, for no proxy shows
+these things. So where such an order and that of the routes contradict each other, the former gives way, the
+weakest rule first; that an object is in its namespace never does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from typing import Final
 
-from safeapply.istio.kinds import VIRTUAL_SERVICE, WORKLOAD_KINDS
+from safeapply.istio.kinds import SERVICE
+from safeapply.plans.changes import Change
+from safeapply.plans.policies import AUTHORIZATION_POLICY, allow_order
+from safeapply.plans.references import ROUTE_KINDS
+from safeapply.plans.relations import (
+    End,
+    Pair,
+    authenticated,
+    bound,
+    contained,
+    governed,
+    granted,
+    named,
+    patched,
+    selected,
+    waypointed,
+)
 from safeapply.plans.transition import Transition
-from safeapply.plans.writes import Constraint, Part
+from safeapply.plans.versions import Stage
+from safeapply.plans.workload_routes import routed
+from safeapply.plans.writes import Constraint, Part, edge, stages_of, writes_of
 from safeapply.resources.objects import GroupKind, ResourceId
 
-__all__ = ["kind_order"]
+__all__ = ["SWITCHING_KINDS", "kind_order", "with_kind_order"]
 
-NAMESPACE = GroupKind("", "Namespace")
-CUSTOM_RESOURCE_DEFINITION = GroupKind("apiextensions.k8s.io", "CustomResourceDefinition")
+SWITCHING_KINDS: Final = frozenset(
+    {
+        *ROUTE_KINDS,
+        AUTHORIZATION_POLICY,
+        GroupKind("networking.k8s.io", "Ingress"),
+        GroupKind("networking.istio.io", "EnvoyFilter"),
+    }
+)
+"""Kinds that move requests rather than provide for them, beside VirtualServices."""
 
 
-def kind_order(transition: Transition) -> Iterable[Constraint]:
-    """Namespaces and definitions before what they hold; workloads end only after routes have moved."""
-    for one, change in transition.changes.items():
-        if one.group_kind in {NAMESPACE, CUSTOM_RESOURCE_DEFINITION} and change.live is None:
-            yield from (_after(one, other) for other in transition.changes if _lives_in(other, one))
-        if one.group_kind in WORKLOAD_KINDS and change.desired is None:
-            yield from (_after(other, one) for other in transition.changes if other.group_kind == VIRTUAL_SERVICE)
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """Who needs whom, at one end of the rollout."""
+
+    pairs: Callable[[End], Iterator[Pair]]
+    content: bool = False
+    """Whether a user can tell the provider's versions apart, and not only that it is there."""
+
+
+_RULES: Final = (
+    _Rule(contained),
+    _Rule(named, content=True),
+    _Rule(granted, content=True),
+    _Rule(authenticated, content=True),
+    _Rule(bound, content=True),
+    _Rule(patched, content=True),
+    _Rule(waypointed),
+    _Rule(selected),
+    _Rule(governed),
+)
+"""The strongest first."""
+
+WEAKEST: Final = len(_RULES)
+NEVER: Final = 0
+"""The strength of what never gives way."""
+
+
+def with_kind_order(transition: Transition, routing: frozenset[Constraint]) -> frozenset[Constraint]:
+    """Return the constraints of the routes, and all of the order of kinds that does not contradict them."""
+    soft = {
+        constraint: strength for constraint, strength in kind_order(transition).items() if constraint not in routing
+    }
+    while True:
+        constraints = routing | soft.keys()
+        circle = _circle(transition, constraints) if soft else ()
+        loosest = max((soft.get(constraint, NEVER) for constraint in circle), default=NEVER)
+        if loosest == NEVER:
+            return constraints
+        for constraint in circle:
+            if soft.get(constraint) == loosest:
+                del soft[constraint]
+
+
+def kind_order(transition: Transition) -> Mapping[Constraint, int]:
+    """Return the constraints between kinds, each with the number of its rule: the greater, the weaker."""
+    found: dict[Constraint, int] = {}
+    live, desired = _ends(transition)
+    for strength, rule in enumerate(_RULES):
+        pairs = (frozenset(rule.pairs(live)), frozenset(rule.pairs(desired)))
+        for constraint in _constraints(transition, *pairs, content=rule.content):
+            found.setdefault(constraint, strength)
+    reached = (frozenset(routed(transition, stage)) for stage in (Stage.LIVE, Stage.DESIRED))
+    policies = allow_order(transition.changes.values(), transition.mesh.mesh.root_namespace)
+    weakest = (*_constraints(transition, *reached), *(_after(first, then) for first, then in policies))
+    return {**dict.fromkeys(weakest, WEAKEST), **found}
+
+
+def _ends(transition: Transition) -> tuple[End, End]:
+    made = partial(End, root_namespace=transition.mesh.mesh.root_namespace, index=transition.mesh.index)
+    changes = transition.changes.values()
+    return made(c.live for c in changes if c.live), made(c.desired for c in changes if c.desired)
+
+
+def _constraints(
+    transition: Transition, before: frozenset[Pair], after: frozenset[Pair], *, content: bool = False
+) -> Iterator[Constraint]:
+    for user, provider in before | after:
+        if user != provider:
+            change, pair = transition.changes[provider], (user, provider)
+            yield from _ordered(change, user, before=pair in before, after=pair in after, content=content)
+
+
+def _ordered(
+    provider: Change, user: ResourceId, *, before: bool, after: bool, content: bool
+) -> Iterator[Constraint]:
+    """Put a new provider before its user, an old one after it, and a changed one as the user takes or leaves it."""
+    if provider.desired is None:
+        yield _released(user, provider)
+    elif after and (provider.live is None or content):
+        yield _provided(provider, user)
+        if before and _drops_ports(provider):
+            yield _released(user, provider)
+    elif before and content:
+        yield _released(user, provider)
+
+
+def _provided(provider: Change, user: ResourceId) -> Constraint:
+    # A user that is written twice names it from the first write on.
+    part = Part.WIDENING if provider.id.group_kind == SERVICE else Part.WHOLE
+    return Constraint((provider.id, part), (user, Part.WIDENING))
+
+
+def _released(user: ResourceId, provider: Change) -> Constraint:
+    part = Part.NARROWING if provider.id.group_kind == SERVICE else Part.WHOLE
+    return Constraint((user, Part.NARROWING), (provider.id, part))
 
 
 def _after(first: ResourceId, then: ResourceId) -> Constraint:
     return Constraint((first, Part.WHOLE), (then, Part.WHOLE))
 
 
-def _lives_in(one: ResourceId, holder: ResourceId) -> bool:
-    if holder.group_kind == NAMESPACE:
-        return one.namespace == holder.name
-    return holder.name.partition(".")[2] == one.group
+def _drops_ports(service: Change) -> bool:
+    if service.live is None or service.desired is None or service.id.group_kind != SERVICE:
+        return False
+    before, after = (
+        {p.get("port") for p in one.spec.get("ports") or ()} for one in (service.live, service.desired)
+    )
+    return bool(before - after)
+
+
+def _circle(transition: Transition, constraints: Iterable[Constraint]) -> tuple[Constraint, ...]:
+    """Return the constraints along some circle of writes that wait for each other; none where there is none."""
+    between = stages_of(constraints, transition.bridges)
+    try:
+        TopologicalSorter(writes_of(transition.changes, constraints, between)).prepare()
+    except CycleError as cycle:
+        nodes = cycle.args[1]
+        edges = set(pairwise(nodes))
+        return tuple(one for one in constraints if edge(one, between) in edges)
+    return ()

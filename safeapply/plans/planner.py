@@ -17,7 +17,7 @@ from safeapply.plans.changes import Change
 from safeapply.plans.constraints import find_constraints
 from safeapply.plans.explanations import explained
 from safeapply.plans.gateway_order import gateway_order, unbound
-from safeapply.plans.kind_order import kind_order
+from safeapply.plans.kind_order import SWITCHING_KINDS, with_kind_order
 from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
 from safeapply.plans.reasons import reason
 from safeapply.plans.refusals import (
@@ -105,7 +105,7 @@ def _steps(transition: Transition, options: PlanOptions) -> Plan:
     )
     if refusals:
         return Plan(refusals=refusals)
-    constraints = findings.constraints | {*kind_order(transition), *gateway_order(transition)}
+    constraints = with_kind_order(transition, findings.constraints | {*gateway_order(transition)})
     between = stages_of(constraints, transition.bridges)
     follows = writes_of(transition.changes, constraints, between)
     freed = frozenset(one for one, part in (c.then for c in constraints) if part is Part.NARROWING)
@@ -194,6 +194,8 @@ def _drops_subsets(transition: Transition, one: ResourceId) -> bool:
 
 
 def _adds(transition: Transition, one: ResourceId) -> bool:
+    if one.group_kind in SWITCHING_KINDS:
+        return False
     if one.group_kind != DESTINATION_RULE or transition.changes[one].live is None:
         return True
     return bool(_subsets(transition, one, Stage.DESIRED) - _subsets(transition, one, Stage.LIVE))

@@ -19,7 +19,7 @@ from safeapply.plans.plan import Phase
 from safeapply.plans.versions import Stage
 from safeapply.resources.objects import ResourceId
 
-__all__ = ["Constraint", "Cycle", "Part", "Write", "level", "stages_of", "writes_of"]
+__all__ = ["Constraint", "Cycle", "Part", "Write", "edge", "level", "stages_of", "writes_of"]
 
 
 class Part(Enum):
@@ -87,11 +87,16 @@ def writes_of(
         chain = [Write(one, stage) for stage in (*between.get(one, ()), Stage.DESIRED)]
         follows.update({write: {*chain[:index][-1:]} for index, write in enumerate(chain)})
     for constraint in constraints:
-        first, then = (_write(end, between) for end in (constraint.first, constraint.then))
+        first, then = edge(constraint, between)
         # An object that waits for itself and has no bridge is left to the verifier.
         if first != then:
             follows[then].add(first)
     return follows
+
+
+def edge(constraint: Constraint, between: Mapping[ResourceId, tuple[Stage, ...]]) -> tuple[Write, Write]:
+    """Return the two writes that a constraint is about."""
+    return _write(constraint.first, between), _write(constraint.then, between)
 
 
 _CARRIED_BY = {

@@ -1,0 +1,111 @@
+"""AuthorizationPolicies among themselves, and the tokens that they ask for (ISTIO.md 5.17 to 5.20).
+
+The first ALLOW policy of a workload denies all that it does not name. So of several the one that allows more is
+written first and deleted last, and a policy that takes over from another one is there before that one goes.
+istiod sees the objects of one kind in the order in which they were written, so order is enough.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import permutations, product
+from typing import Final
+
+from safeapply.plans.changes import Change
+from safeapply.plans.references import values
+from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
+
+__all__ = ["AUTHORIZATION_POLICY", "REQUEST_AUTHENTICATION", "allow_order", "overlap", "uses_tokens"]
+
+SECURITY = "security.istio.io"
+AUTHORIZATION_POLICY: Final = GroupKind(SECURITY, "AuthorizationPolicy")
+REQUEST_AUTHENTICATION: Final = GroupKind(SECURITY, "RequestAuthentication")
+
+EVERYTHING: Final = "{}"
+"""A rule without conditions."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowing:
+    """What a policy allows before and after; None where it is no ALLOW policy, or is not there."""
+
+    resource: Resource
+    before: frozenset[str] | None
+    after: frozenset[str] | None
+
+    @property
+    def gains(self) -> bool:
+        return self.after is not None and not _within(self.after, self.before)
+
+    @property
+    def loses(self) -> bool:
+        return self.before is not None and not _within(self.before, self.after)
+
+
+def allow_order(changes: Iterable[Change], root_namespace: Namespace) -> Iterator[tuple[ResourceId, ResourceId]]:
+    """Yield pairs of policies of which the first is to be written before the second (ISTIO.md 5.20)."""
+    for several in _together([one for one in map(_allowing, changes) if one is not None], root_namespace):
+        gaining = [one for one in several if one.gains]
+        losing = [one for one in several if one.loses]
+        pairs = [(a, b) for a, b in product(gaining, losing) if not (a.loses or b.gains)]
+        new = [one for one in gaining if one.before is None]
+        old = [one for one in losing if one.after is None]
+        pairs += [(a, b) for a, b in permutations(new, 2) if _more(a.after, b.after)]
+        pairs += [(b, a) for a, b in permutations(old, 2) if _more(a.before, b.before)]
+        yield from ((a.resource.id, b.resource.id) for a, b in pairs if overlap(a.resource, b.resource))
+
+
+def uses_tokens(one: Resource) -> bool:
+    """Tell whether a policy or a route asks for what only a RequestAuthentication can know (ISTIO.md 5.17)."""
+    source = ("rules", "[]", "from", "[]", "source")
+    if any(values(one.spec, (*source, field)) for field in ("requestPrincipals", "notRequestPrincipals")):
+        return True
+    keys = values(one.spec, ("rules", "[]", "when", "[]", "key"))
+    headers = values(one.spec, ("http", "[]", "match", "[]", "headers"))
+    return any(str(key).startswith("request.auth.") for key in keys) or any(
+        str(name).startswith("@request.auth.") for header in headers for name in header or ()
+    )
+
+
+def overlap(one: Resource, other: Resource) -> bool:
+    """Tell whether two policies of namespaces that meet can select one workload."""
+    pairs, others = (set(_selector(resource)) for resource in (one, other))
+    return not any(key == known and value != wanted for key, value in pairs for known, wanted in others)
+
+
+def _together(found: list[_Allowing], root: Namespace) -> Iterator[list[_Allowing]]:
+    """Yield the policies of each namespace with those of the root namespace, which are for all."""
+    spaces: dict[Namespace, list[_Allowing]] = defaultdict(list)
+    for one in found:
+        spaces[one.resource.id.namespace].append(one)
+    shared = spaces.pop(root, [])
+    yield from ([*several, *shared] for several in spaces.values()) if spaces else (shared,)
+
+
+def _allowing(change: Change) -> _Allowing | None:
+    resource = change.desired or change.live
+    if resource is None or resource.id.group_kind != AUTHORIZATION_POLICY:
+        return None
+    return _Allowing(resource, _allowed(change.live), _allowed(change.desired))
+
+
+def _allowed(policy: Resource | None) -> frozenset[str] | None:
+    if policy is None or policy.spec.get("action", "ALLOW") != "ALLOW":
+        return None
+    return frozenset(json.dumps(rule or {}, sort_keys=True, default=str) for rule in policy.spec.get("rules") or ())
+
+
+def _within(these: frozenset[str], those: frozenset[str] | None) -> bool:
+    return those is not None and (EVERYTHING in those or these <= those)
+
+
+def _more(these: frozenset[str] | None, those: frozenset[str] | None) -> bool:
+    return these is not None and those is not None and _within(those, these) and not _within(these, those)
+
+
+def _selector(policy: Resource) -> Iterator[tuple[str, str]]:
+    for labels in values(policy.spec, ("selector", "matchLabels")):
+        yield from ((str(k), str(v)) for k, v in labels.items()) if isinstance(labels, Mapping) else ()

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from tests.oracle.disagreements import is_known
-from tests.oracle.model import ANY_HOST, Destination, Host, Rule, Subset, VirtualService, World
+from tests.oracle.model import ANY_HOST, Destination, Host, Rule, Service, Subset, VirtualService, World
 from tests.oracle.references import Transition
 from tests.oracle.search import minimum_plan
 from tests.oracle.stories import RATINGS, REVIEWS, moving, route, rule, world
@@ -29,6 +29,8 @@ def mirroring(subset: str, one: VirtualService) -> VirtualService:
 
 
 EVEN = replace(route(), rules=(Rule(tuple(Destination(REVIEWS, Subset(one), 50) for one in ("v1", "v2"))),))
+DETAILS = Host("details.a")
+AWAY = replace(route(name="one"), rules=(Rule((Destination(RATINGS),)),))
 OLD, NEW = route(name="old", age=1, key="x"), route(name="new", age=2, to=(".",))
 
 OPEN = {
@@ -40,9 +42,11 @@ OPEN = {
         world(route(name="one"), called(RATINGS, route(name="other"))),
         world(called(RATINGS, route(name="one")), route(name="other")),
     ),
-    "waits: a route takes over a host, and the cluster of the whole service was always there": (
-        world(route(name="one"), called(RATINGS, route(name="other", age=1))),
-        world(called(RATINGS, route(name="new", age=100)), route(name="other", age=1)),
+    "waits: a route takes over a host, though the clusters of whole services were always there": (
+        world(
+            Service(DETAILS), called(DETAILS, route(name="one")), route(name="two", age=1), route(name="x", age=2)
+        ),
+        world(Service(DETAILS), AWAY, route(name="two", age=1), called(RATINGS, route(name="x", age=2))),
     ),
     "503: a subset moves from rule to rule, and nothing makes its first owner wait": (
         world(rule("v3", name="one"), rule("v1", name="other", age=1), route("v3")),
@@ -68,9 +72,9 @@ OPEN = {
         world(mirroring("v1", route())),
         world(route("v1")),
     ),
-    "waits: only a mirror needs the new subset": (
-        world(rule("v1"), route()),
-        world(rule("v2"), mirroring("v2", route())),
+    "waits: nothing but a mirror names v1": (
+        world(rule("v1"), mirroring("v1", route())),
+        world(rule("v2"), route()),
     ),
 }
 

@@ -17,7 +17,9 @@ from safeapply.plans.changes import Change
 from safeapply.plans.constraints import find_constraints
 from safeapply.plans.explanations import explained
 from safeapply.plans.gateway_order import gateway_order, unbound
+from safeapply.plans.in_use import refuse_in_use
 from safeapply.plans.kind_order import SWITCHING_KINDS, with_kind_order
+from safeapply.plans.owners import refuse_foreign
 from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
 from safeapply.plans.reasons import reason
 from safeapply.plans.refusals import (
@@ -71,7 +73,7 @@ def plan(
     """
     options = options or PlanOptions()
     transition = transition_of(live, changes, proxies, mesh=options.mesh, offline=options.offline)
-    outcome = _proven(_steps(transition, options), live, transition, explain=options.explain)
+    outcome = _proven(_steps(transition, live, options), live, transition, explain=options.explain)
     return replace(
         outcome,
         unchanged=tuple(unchanged),
@@ -96,9 +98,11 @@ def _proven(outcome: Plan, live: Mapping[ResourceId, Resource], transition: Tran
     return outcome
 
 
-def _steps(transition: Transition, options: PlanOptions) -> Plan:
+def _steps(transition: Transition, live: Mapping[ResourceId, Resource], options: PlanOptions) -> Plan:
     findings = find_constraints(transition)
     refusals = (
+        *refuse_foreign(live, transition.changes),
+        *refuse_in_use(transition, live),
         *refuse_dangling(transition, findings.dangling),
         *(refuse_missing_delegate(transition, one) for one in missing_delegates(transition)),
         *map(refuse_unbound, unbound(transition)),

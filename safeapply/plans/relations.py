@@ -18,6 +18,9 @@ from safeapply.resources.objects import GroupKind, Namespace, Resource, Resource
 from safeapply.xds.names import ClusterName, Host, parse_cluster
 
 __all__ = [
+    "DEFINITION",
+    "NAMESPACE",
+    "REFERENCE_GRANT",
     "End",
     "Pair",
     "authenticated",

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from safeapply.istio.kinds import POD, ROUTING_KINDS, WORKLOAD_KINDS
 from safeapply.istio.proxies import Proxy, proxy_of_pod
 from safeapply.plans.changes import Change, changes_between
+from safeapply.plans.in_use import NEEDING_KINDS
+from safeapply.plans.owners import OWNING_KINDS
 from safeapply.ports import Cluster
 from safeapply.resources.objects import GroupKind, Resource, ResourceId
 
@@ -56,7 +58,9 @@ async def survey(
         ClusterUnreachableError: there is no server.
     """
     own = (one.id.group_kind for one in manifests)
-    wanted = tuple(dict.fromkeys((*ROUTING_KINDS, *WORKLOAD_KINDS, POD, *own, *kinds)))
+    wanted = tuple(
+        dict.fromkeys((*ROUTING_KINDS, *WORKLOAD_KINDS, POD, *NEEDING_KINDS, *OWNING_KINDS, *own, *kinds))
+    )
     live = {one.id: one for one in await cluster.list(wanted)}
     desired = await _dry_runs(cluster, manifests, live)
     deleted = [one for one, resource in live.items() if doomed(resource)]

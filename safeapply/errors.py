@@ -136,7 +136,7 @@ class BarrierTimeoutError(SafeApplyError):
         more = len(self.stragglers) - SHOWN_STRAGGLERS
         named = "".join(f"\n  {one}" for one in self.stragglers[:SHOWN_STRAGGLERS])
         rest = f"\n  and {more} more" if more > 0 else ""
-        super().__init__(f"{what}. {behind}{':' if named else ''}{named}{rest}")
+        super().__init__(f"{what}. {behind[:1].upper()}{behind[1:]}{':' if named else ''}{named}{rest}")
 
 
 class RefusedError(SafeApplyError):

@@ -133,12 +133,14 @@ class LogProgress:
 
     def _name(self, number: int) -> str:
         steps = len(self._progress.plan.steps)
+        if not steps:
+            return "wait"
         return f"step {number} of {steps}" if number <= steps else "after the last step"
 
     def _waiting(self, before: Progress, event: Waiting) -> str | None:
         """Tell the begin of a wait; later counts are for the heartbeat, or for the curious."""
         known = next((step for step in before.steps if step.number == event.step), None)
-        if known is None or known.proxies == 0:
+        if event.total and (known is None or known.proxies == 0):
             return f"{self._name(event.step)}: {event.converged} of {event.total} proxies ready, waiting"
         return self._still(_step(self._progress, event.step)) if self._verbose else None
 

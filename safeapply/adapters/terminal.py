@@ -133,7 +133,7 @@ class LiveProgress:
 
 def _row(step: StepProgress, steps: int, now: float) -> tuple[RenderableType, ...]:
     mark, style = _MARKS[step.state]
-    name = f"{step.number}/{steps} {step.phase.value}" if step.phase else "settle"
+    name = f"{step.number}/{steps} {step.phase.value}" if step.phase else "settle" if steps else "wait"
     quiet = "dim" if step.state is State.PENDING else ""
     return Text(mark, style), Text(name, quiet), _bar(step), Text(_told(step, now), quiet)
 

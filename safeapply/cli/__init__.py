@@ -33,6 +33,7 @@ def _app() -> typer.Typer:
     from safeapply.cli.plan import plan
     from safeapply.cli.sandbox import app as sandbox
     from safeapply.cli.status import status
+    from safeapply.cli.wait import wait
 
     app = typer.Typer(
         name="safeapply",
@@ -44,6 +45,7 @@ def _app() -> typer.Typer:
     app.command()(apply)
     app.command()(plan)
     app.command()(delete)
+    app.command()(wait)
     app.command()(status)
     app.command()(demo)
     app.add_typer(sandbox, name="sandbox")

@@ -26,6 +26,7 @@ from safeapply.xds.expectations import ClusterAbsent, ClusterUnreferenced, Expec
 __all__ = ["DEFAULT_PACE", "Pace", "Poller"]
 
 DEFAULT_PACE = Pace()
+_REMOVALS = (ClusterUnreferenced, ClusterAbsent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,14 @@ class Poller:
 
         Args:
             step: what the events are about.
-            expectations: what has to be seen.
+            expectations: what has to be seen; with none, only istiod is asked.
             patience: how many seconds it may take.
             writes: what every replica of istiod has to have seen, where something is to be removed.
 
         Raises:
             BarrierTimeoutError: some proxy did not show it in time; all stragglers are named.
         """
-        removal = any(isinstance(one, ClusterUnreferenced | ClusterAbsent) for one in expectations)
+        removal = not expectations or any(isinstance(one, _REMOVALS) for one in expectations)
         oversight = Oversight(self.istiods, writes) if self.istiods and removal and writes else None
         barrier = _Barrier(self, step, tuple(expectations), oversight, self.clock.now())
         try:
@@ -148,8 +149,7 @@ class _Barrier:
         return tuple(
             one
             for one in self.expectations
-            if (one.classes is None or proxy_class in one.classes)
-            and (proxy.ready or isinstance(one, ClusterUnreferenced | ClusterAbsent))
+            if (one.classes is None or proxy_class in one.classes) and (proxy.ready or isinstance(one, _REMOVALS))
         )
 
     def _inquire(self, life: tuple[str, int], proxy: Proxy, concerned: tuple[Expectation, ...]) -> None:

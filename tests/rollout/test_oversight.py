@@ -94,7 +94,7 @@ async def test_a_replica_that_stays_behind_is_named() -> None:
     with pytest.raises(BarrierTimeoutError) as caught:
         await world.wait(write("reviews", "8"), patience=5.0)
     assert str(caught.value).endswith(
-        "the proxies are ready, but not every replica of istiod has seen what was written:\n"
+        "The proxies are ready, but not every replica of istiod has seen what was written:\n"
         "  istiod0.istio-system: has not seen destinationrule.networking.istio.io/default/reviews at "
         "resourceVersion 8 yet"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -104,7 +105,7 @@ async def test_a_moved_route_is_seen_at_its_domain() -> None:
 async def test_what_cannot_be_read_never_opens_a_barrier(silence: Shown | None) -> None:
     """Unreachable, empty, text, truncated: each is unknown, and the barrier ends by its deadline."""
     world = World(a=always(NEW), b=lambda _: silence)
-    with pytest.raises(BarrierTimeoutError, match=r"b\.default: cannot be read"):
+    with pytest.raises(BarrierTimeoutError, match=r"b\.default: cannot be re(ad|ached)"):
         await world.wait(ClusterAbsent(V1), patience=5.0)
 
 
@@ -183,7 +184,7 @@ async def test_an_api_server_that_stays_silent_is_named() -> None:
     """Nobody knows who would have to be asked."""
     world = World(a=always(BOTH))
     world.cluster.silent = lambda: True
-    with pytest.raises(BarrierTimeoutError, match="the API server does not tell which pods run"):
+    with pytest.raises(BarrierTimeoutError, match="The API server does not tell which pods run"):
         await world.wait(ClusterActive(V2), patience=5.0)
 
 
@@ -227,3 +228,36 @@ async def test_questions_begin_at_once_and_back_off() -> None:
     assert gaps[0] < 0.1
     assert max(gaps) < 0.5
     assert len(times) < 5.0 / 0.2 + 15
+
+
+async def test_a_refused_update_is_told_at_once() -> None:
+    """It will not arrive later, so nobody should have to wait for the end of the barrier to learn of it."""
+    refused = Shown(active=OLD.active, rejected={b"cluster_manager.cds": 3})
+    world = World(a=then(1.5, Shown(active=OLD.active, rejected={b"cluster_manager.cds": 2}), refused))
+    with pytest.raises(BarrierTimeoutError, match=rf"a\.default: rejected CDS; has no cluster {re.escape(V2)} yet"):
+        await world.wait(ClusterActive(V2), patience=4.0)
+
+
+async def test_an_old_refusal_explains_nothing() -> None:
+    """The counters are those of a whole life."""
+    world = World(a=always(Shown(active=OLD.active, rejected={b"cluster_manager.cds": 2})))
+    with pytest.raises(BarrierTimeoutError, match=r"a\.default: has no cluster"):
+        await world.wait(ClusterActive(V2), patience=4.0)
+
+
+async def test_while_one_route_configuration_is_waited_for_no_other_is_asked_for() -> None:
+    """Large meshes have many; only when that one has let go all are looked at again."""
+    routes = {str(port): (V2,) for port in range(100, 120)}
+    before = Shown(active=BOTH.active, routes={**routes, "9080": (V1,)})
+    after = Shown(active=BOTH.active, routes={**routes, "9080": (V2,)})
+    world = World(a=then(3.0, before, after))
+    assert 3.0 <= await world.wait(ClusterUnreferenced(V1)) < 3.6
+    asked = [path for _, _, path in world.proxies.asked if "last_updated" in path and "route_configs" in path]
+    assert sum(path.endswith("name_regex=9080") for path in asked) > len(asked) / 2
+
+
+async def test_a_reference_that_turns_up_elsewhere_is_seen() -> None:
+    """While one is waited for, another route configuration may begin to name the cluster."""
+    first, second = Shown(routes={"9080": (V1,), "80": (V2,)}), Shown(routes={"9080": (V2,), "80": (V1,)})
+    world = World(a=lambda now: first if now < 2.0 else second if now < 4.0 else MOVED)
+    assert await world.wait(ClusterUnreferenced(V1)) >= 4.0

@@ -8,7 +8,7 @@ weakest rule first; that an object is in its namespace never does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
@@ -55,22 +55,27 @@ class _Rule:
     """Who needs whom, at one end of the rollout."""
 
     pairs: Callable[[End], Iterator[Pair]]
+    why: str
+    """How ``{user}`` needs ``{provider}``, as a sentence."""
     content: bool = False
     """Whether a user can tell the provider's versions apart, and not only that it is there."""
 
 
 _RULES: Final = (
-    _Rule(contained),
-    _Rule(named, content=True),
-    _Rule(granted, content=True),
-    _Rule(authenticated, content=True),
-    _Rule(bound, content=True),
-    _Rule(patched, content=True),
-    _Rule(waypointed),
-    _Rule(selected),
-    _Rule(governed),
+    _Rule(contained, "{user} cannot be without {provider}"),
+    _Rule(named, "{user} names {provider}", content=True),
+    _Rule(granted, "{provider} lets {user} name what is in another namespace", content=True),
+    _Rule(authenticated, "{provider} checks the tokens without which {user} would answer 403", content=True),
+    _Rule(bound, "{provider} gives their rights to the pods of {user}", content=True),
+    _Rule(patched, "{user} patches what {provider} makes, and nothing else", content=True),
+    _Rule(waypointed, "{user} sends its requests through {provider}"),
+    _Rule(selected, "{provider} finds the pods of {user}"),
+    _Rule(governed, "{provider} limits the pods of {user} from their start"),
 )
 """The strongest first."""
+
+_ROUTED: Final = "{user} sends requests to the pods of {provider}, without which a subset answers 503 UH"
+_ALLOWS: Final = "the first ALLOW policy denies what it does not name, so {first} comes before {then}"
 
 WEAKEST: Final = len(_RULES)
 NEVER: Final = 0
@@ -99,11 +104,11 @@ def kind_order(transition: Transition) -> Mapping[Constraint, int]:
     live, desired = _ends(transition)
     for strength, rule in enumerate(_RULES):
         pairs = (frozenset(rule.pairs(live)), frozenset(rule.pairs(desired)))
-        for constraint in _constraints(transition, *pairs, content=rule.content):
+        for constraint in _constraints(transition, *pairs, why=rule.why, content=rule.content):
             found.setdefault(constraint, strength)
     reached = (frozenset(routed(transition, stage)) for stage in (Stage.LIVE, Stage.DESIRED))
     policies = allow_order(transition.changes.values(), transition.mesh.mesh.root_namespace)
-    weakest = (*_constraints(transition, *reached), *(_after(first, then) for first, then in policies))
+    weakest = (*_constraints(transition, *reached, why=_ROUTED), *(_after(first, then) for first, then in policies))
     return {**dict.fromkeys(weakest, WEAKEST), **found}
 
 
@@ -114,12 +119,15 @@ def _ends(transition: Transition) -> tuple[End, End]:
 
 
 def _constraints(
-    transition: Transition, before: frozenset[Pair], after: frozenset[Pair], *, content: bool = False
+    transition: Transition, before: frozenset[Pair], after: frozenset[Pair], *, why: str, content: bool = False
 ) -> Iterator[Constraint]:
+    provided, released = (why.format(user=u, provider=p) for u, p in (("{then}", "{first}"), ("{first}", "{then}")))
     for user, provider in before | after:
-        if user != provider:
-            change, pair = transition.changes[provider], (user, provider)
-            yield from _ordered(change, user, before=pair in before, after=pair in after, content=content)
+        if user == provider:
+            continue
+        change, pair = transition.changes[provider], (user, provider)
+        ordered = _ordered(change, user, before=pair in before, after=pair in after, content=content)
+        yield from (replace(c, why=released if c.first[0] == user else provided) for c in ordered)
 
 
 def _ordered(
@@ -148,7 +156,7 @@ def _released(user: ResourceId, provider: Change) -> Constraint:
 
 
 def _after(first: ResourceId, then: ResourceId) -> Constraint:
-    return Constraint((first, Part.WHOLE), (then, Part.WHOLE))
+    return Constraint((first, Part.WHOLE), (then, Part.WHOLE), _ALLOWS)
 
 
 def _drops_ports(service: Change) -> bool:

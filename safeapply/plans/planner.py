@@ -19,6 +19,7 @@ from safeapply.plans.explanations import explained
 from safeapply.plans.gateway_order import gateway_order, unbound
 from safeapply.plans.in_use import refuse_in_use
 from safeapply.plans.kind_order import SWITCHING_KINDS, with_kind_order
+from safeapply.plans.order_reasons import with_order
 from safeapply.plans.owners import refuse_foreign
 from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
 from safeapply.plans.reasons import reason
@@ -117,7 +118,8 @@ def _steps(transition: Transition, live: Mapping[ResourceId, Resource], options:
     levels = level(follows, phases)
     if isinstance(levels, Cycle):
         return Plan(refusals=(refuse_cycle(levels),))
-    return _plan_of(transition, levels, phases, options)
+    made = _plan_of(transition, levels, phases, options)
+    return replace(made, steps=with_order(made.steps, levels, constraints, between))
 
 
 def _plan_of(

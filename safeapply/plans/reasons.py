@@ -11,8 +11,9 @@ from safeapply.resources.objects import GroupKind
 from safeapply.xds.expectations import ClusterActive, ClusterUnreferenced, Expectation
 from safeapply.xds.names import ClusterName, parse_cluster
 
-__all__ = ["reason", "spoken"]
+__all__ = ["INDIFFERENT", "reason", "spoken"]
 
+INDIFFERENT = "Nothing else depends on the order of these writes."
 HOLDS_BOTH = "holds what is live and what is desired at once, so that routes can move safely"
 _HOLDS = {
     DESTINATION_RULE: "holds the old and the new subsets at once, so that routes can move safely",
@@ -32,7 +33,7 @@ def reason(
     needed = [one.cluster for one in expected if isinstance(one, ClusterActive)]
     freed = [one.cluster for one in expected if isinstance(one, ClusterUnreferenced)]
     sentences = [*_needed(needed), *_freed(freed), *_bridged(transition, writes)]
-    return " ".join(sentences or _prepared(following)) or "Nothing else depends on the order of these writes."
+    return " ".join(sentences or _prepared(following)) or INDIFFERENT
 
 
 def _prepared(following: Iterable[Expectation]) -> Iterable[str]:

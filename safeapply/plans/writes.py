@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
@@ -39,6 +39,8 @@ class Constraint:
 
     first: End
     then: End
+    why: str = field(default="", compare=False)
+    """What says so, as a sentence with ``{first}`` and ``{then}``; empty where the step's waits say it."""
 
 
 @dataclass(frozen=True, slots=True)

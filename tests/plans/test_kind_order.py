@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.plans.worlds import planned, route, rule
+from tests.plans.worlds import make_plan, planned, route, rule
 
 
 def expected(text: str) -> str:
@@ -271,16 +271,13 @@ def test_an_http_route_moves_between_the_ports_of_a_service_that_has_both() -> N
     """The Service is joined, as for a VirtualService: the route has its port at every moment (ISTIO.md 5.26)."""
     world = HTTP_ROUTE.splitlines()[1] + "\n" + HTTP_ROUTE.splitlines()[4]
     moved = world.replace("back, port: 80", "back, port: 81").replace("name: http, port: 80", "name: new, port: 81")
-    assert planned(manifests(world), manifests(moved)) == expected("""
-        1 widen
-            apply Service back/web bridge
-        2 switch
-            apply HTTPRoute shop/web
-        3 narrow
-            when outbound|80||web.back.svc.cluster.local unreferenced everywhere
-            soak 1 s
-            apply Service back/web
+    made = planned(manifests(world), manifests(moved))
+    assert told(made) == expected("""
+        Service web
+        HTTPRoute web
+        Service web
     """)
+    assert "apply Service back/web bridge" in made
 
 
 def test_a_certificate_of_a_kubernetes_gateway_comes_first() -> None:
@@ -389,18 +386,16 @@ REVIEWS = manifests("""
 
 def test_new_pods_come_before_the_route_to_them_and_old_ones_go_after_it() -> None:
     """A subset without pods answers 503 UH (ISTIO.md 5.11)."""
-    assert planned(
-        REVIEWS + deployment("v1") + rule("reviews", "v1", "v2") + route("reviews", "v1"),
-        deployment("v2") + route("reviews", "v2"),
-        deleted=["Deployment/reviews-v1"],
+    assert told(
+        planned(
+            REVIEWS + deployment("v1") + rule("reviews", "v1", "v2") + route("reviews", "v1"),
+            deployment("v2") + route("reviews", "v2"),
+            deleted=["Deployment/reviews-v1"],
+        )
     ) == expected("""
-        1 widen
-            apply Deployment default/reviews-v2
-        2 switch
-            when outbound|9080|v2|reviews active on sidecars in default
-            apply VirtualService default/reviews
-        3 narrow
-            delete Deployment default/reviews-v1
+        Deployment reviews-v2
+        VirtualService reviews
+        Deployment reviews-v1
     """)
 
 
@@ -415,3 +410,25 @@ def test_pods_that_no_written_route_reaches_have_no_order() -> None:
         )
         == "Deployment reviews-v3, VirtualService reviews"
     )
+
+
+def test_a_step_that_waits_for_nothing_says_why_it_comes_after() -> None:
+    """One example of each reason, and how many more there are; the step before says that it is needed."""
+    first, second = make_plan("", manifests(PODS)).steps
+    assert first.why == "A later step needs this one to be done: what is needed comes first, and goes last."
+    assert second.why == "Deployment default/web names ConfigMap default/env (and 5 more like it)."
+
+
+def test_the_order_of_policies_is_explained() -> None:
+    """With the outage that it prevents."""
+    made = make_plan("", authorization("get", GET) + authorization("all", "{}"))
+    assert made.steps[1].why == (
+        "The first ALLOW policy denies what it does not name, so AuthorizationPolicy default/all comes before "
+        "AuthorizationPolicy default/get."
+    )
+
+
+def test_a_deletion_says_who_needed_the_object() -> None:
+    """In the same words as its creation."""
+    made = make_plan(manifests(GATEWAY), "", deleted=["Gateway/edge", "Secret/cert", "Secret/cert-cacert"])
+    assert made.steps[1].why == "Gateway default/edge names Secret istio-system/cert (and 1 more like it)."

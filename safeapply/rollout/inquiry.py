@@ -16,13 +16,16 @@ from tenacity.wait import wait_exponential, wait_random
 from safeapply.errors import ProxyError
 from safeapply.istio.proxies import Proxy
 from safeapply.ports import Clock, Proxies
+from safeapply.rollout.diagnosis import Diagnosis
 from safeapply.rollout.reading import Reader
 from safeapply.xds.configdump import UnreadableError
 from safeapply.xds.expectations import ClusterAbsent, ClusterUnreferenced, Expectation
-from safeapply.xds.verdicts import Holds, Unknown, Verdict, judge
+from safeapply.xds.health import Health
+from safeapply.xds.verdicts import Holds, Unknown, Unreachable, Verdict, judge
 
 __all__ = ["Inquiry", "Pace"]
 
+LONGEST_REST = 1.0
 AGAIN = "is as expected, and is asked once more to be sure"
 
 
@@ -57,7 +60,20 @@ class Inquiry:
     verdict: Verdict = field(default_factory=lambda: Unknown("not asked yet"))
     agreeing: int = 0
     """How many readings in a row said that all holds."""
+    before: Health | None = None
+    """The proxy's counters when the barrier closed, where they are known."""
+    _diagnosis: Diagnosis = field(init=False)
+    _took: float = 0.0
+    """How long the last reading took."""
     _task: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self._diagnosis = Diagnosis(self.proxies, self.proxy, self.clock, self.pace.answer, self.before)
+
+    @property
+    def health(self) -> Health | None:
+        """The proxy's counters when they were last looked at; None where that was not necessary."""
+        return self._diagnosis.now or self.before
 
     @property
     def converged(self) -> bool:
@@ -88,12 +104,14 @@ class Inquiry:
         await self.proxies.release(self.proxy)
 
     async def _ask(self, on_converged: Callable[[Inquiry], None]) -> None:
-        pace, reader = self.pace, Reader(self.proxies, self.proxy, self.pace.answer)
+        pace, reader = self.pace, Reader(self.proxies, self.proxy, self.expectations, self.pace.answer)
         growing = wait_exponential(multiplier=pace.first, max=pace.slowest, exp_base=pace.factor)
         backing_off = growing + wait_random(0, pace.jitter)
 
         def pause(state: RetryCallState) -> float:
-            return pace.first if self.agreeing else backing_off(state)
+            # An Envoy answers on the thread that takes its updates: it gets twice as long for those (ENVOY.md 4).
+            rest = min(2 * self._took, LONGEST_REST)
+            return max(rest, pace.first if self.agreeing else backing_off(state))
 
         retrying = AsyncRetrying(
             sleep=self.clock.sleep, wait=pause, retry=retry_if_result(lambda converged: not converged)
@@ -103,17 +121,21 @@ class Inquiry:
         await self.proxies.release(self.proxy)
 
     async def _round(self, reader: Reader) -> bool:
+        begun = self.clock.now()
         self.verdict = await self._verdict(reader)
+        self._took = self.clock.now() - begun
         self.agreeing = self.agreeing + 1 if isinstance(self.verdict, Holds) else 0
         return self.converged
 
     async def _verdict(self, reader: Reader) -> Verdict:
         """Return the first verdict of a round that is not good, or that all holds."""
         try:
-            reading = await reader.read(self.expectations)
+            reading = await reader.read()
         except ProxyError as error:
-            return Unknown(error.reason)
+            return Unreachable(error.reason)
         except UnreadableError as error:
             return Unknown(str(error))
-        verdicts = (judge(one, reading) for one in self.expectations)
-        return next((verdict for verdict in verdicts if not isinstance(verdict, Holds)), Holds())
+        for verdict in (judge(one, reading) for one in self.expectations):
+            if not isinstance(verdict, Holds):
+                return await self._diagnosis.explained(verdict)
+        return Holds()

@@ -1,7 +1,8 @@
 """Ask one Envoy what its expectations need, and no more.
 
 Routes and listeners are large, so first only *when* each was last updated is asked for, and a body is fetched
-when that has moved (ENVOY.md 4). What was read is remembered for as long as the barrier lasts.
+when that has moved (ENVOY.md 4). While a few route configurations keep a barrier closed, only those are asked for:
+what such a narrow look shows can keep a barrier closed, but only a wide one opens it.
 """
 
 from __future__ import annotations
@@ -11,58 +12,96 @@ from dataclasses import dataclass, field
 
 from safeapply.istio.proxies import Proxy
 from safeapply.ports import Answer, Proxies
-from safeapply.xds import configdump
-from safeapply.xds.configdump import Clusters, Listeners, RouteConfig
-from safeapply.xds.expectations import ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
+from safeapply.xds import configdump, references
+from safeapply.xds.configdump import Clusters
+from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
 from safeapply.xds.names import ClusterName
 from safeapply.xds.questions import (
     LISTENER_BODIES,
     LISTENER_CHANGES,
+    READY,
     ROUTE_CHANGES,
     cluster_question,
     endpoint_question,
     parts,
+    route_changes,
     route_question,
+    without_pattern,
 )
-from safeapply.xds.verdicts import Reading
+from safeapply.xds.references import Interest, Listeners, RouteConfig
+from safeapply.xds.verdicts import Holds, Reading, judge
 
 __all__ = ["Reader"]
 
 TOO_LARGE = 400
 """What Envoy answers to an expression over its limit."""
+NARROW_LOOKS = 8
+"""How many looks in a row may be narrow: what is waited for may turn up elsewhere."""
 
 
 @dataclass(slots=True)
 class Reader:
-    """Reads one proxy, round after round."""
+    """Reads one proxy, round after round; what was read is remembered for as long as the barrier lasts."""
 
     proxies: Proxies
     proxy: Proxy
+    expectations: tuple[Expectation, ...]
     deadline: float
     """Seconds that one answer may take."""
+    _interest: Interest = field(init=False)
     _routes: dict[str, RouteConfig] = field(default_factory=dict)
     _listeners: Listeners | None = None
     _listeners_seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    _narrow: int = 0
+    """How many looks in a row were narrow."""
 
-    async def read(self, expectations: Collection[Expectation]) -> Reading:
-        """Return what the Envoy shows now.
+    def __post_init__(self) -> None:
+        named = [one for one in self.expectations if isinstance(one, ClusterUnreferenced | RouteRefers)]
+        hosts = (one.host for one in named if isinstance(one, RouteRefers))
+        self._interest = Interest(frozenset(one.cluster for one in named), frozenset(h for h in hosts if h))
+
+    async def read(self) -> Reading:
+        """Return what the Envoy shows now, as far as the expectations need it.
 
         Raises:
             ProxyError: it could not be asked.
             UnreadableError: an answer proves nothing.
         """
-        clusters = await self._clusters(one.cluster for one in expectations)
-        endpoints = await self._endpoints(
-            one.cluster for one in expectations if isinstance(one, ClusterActive) and one.ready_endpoint
+        in_play = [name for name, one in self._routes.items() if one.virtual_hosts]
+        if in_play and self._narrow < NARROW_LOOKS and not self._waits_for_listeners():
+            self._narrow += 1
+            reading = await self._look(in_play)
+            if not all(isinstance(judge(one, reading), Holds) for one in self.expectations):
+                return reading
+        self._narrow = 0
+        return await self._look()
+
+    def _waits_for_listeners(self) -> bool:
+        return any(isinstance(one, RouteRefers) and one.host is None for one in self.expectations)
+
+    async def _look(self, in_play: Collection[str] | None = None) -> Reading:
+        """Ask for everything, or only for these route configurations."""
+        removal = any(isinstance(one, ClusterUnreferenced | ClusterAbsent) for one in self.expectations)
+        if removal and in_play is None:
+            configdump.check_live((await self._ask(READY)).body)
+        clusters = await self._clusters(
+            one.cluster for one in self.expectations if isinstance(one, ClusterActive | ClusterAbsent)
         )
-        unreferenced = any(isinstance(one, ClusterUnreferenced) for one in expectations)
-        moved = [one for one in expectations if isinstance(one, RouteRefers)]
-        listeners = await self._read_listeners() if unreferenced or any(not m.host for m in moved) else None
-        routes = await self._read_routes() if unreferenced or any(m.host for m in moved) else None
-        return Reading(clusters, endpoints, routes, listeners)
+        endpoints = await self._endpoints(
+            one.cluster for one in self.expectations if isinstance(one, ClusterActive) and one.ready_endpoint
+        )
+        if not self._interest.clusters:
+            return Reading(clusters, endpoints)
+        listeners = await self._read_listeners(wide=in_play is None)
+        return Reading(clusters, endpoints, await self._read_routes(in_play), listeners)
 
     async def _ask(self, path: str) -> Answer:
         return await self.proxies.ask(self.proxy, path, deadline=self.deadline)
+
+    async def _ask_briefly(self, path: str) -> Answer:
+        """Ask, and ask for everything where this Envoy's limit on expressions is lower than Istio sets it."""
+        answer = await self._ask(path)
+        return await self._ask(without_pattern(path)) if answer.status == TOO_LARGE else answer
 
     async def _clusters(self, names: Iterable[ClusterName]) -> Clusters:
         """Ask for the clusters in play; with none in play, for the control cluster alone."""
@@ -87,24 +126,34 @@ class Reader:
             found.update(configdump.endpoints(answer.status, answer.body))
         return found
 
-    async def _read_listeners(self) -> Listeners:
-        answer = await self._ask(LISTENER_CHANGES)
+    async def _read_listeners(self, *, wide: bool) -> Listeners:
+        if self._listeners is not None and not wide and not self._listeners.references:
+            return self._listeners
+        answer = await self._ask_briefly(LISTENER_CHANGES)
         seen = configdump.changes(answer.status, answer.body)
         if self._listeners is None or seen != self._listeners_seen:
-            answer = await self._ask(LISTENER_BODIES)
-            self._listeners = configdump.listeners(answer.status, answer.body)
+            answer = await self._ask_briefly(LISTENER_BODIES)
+            self._listeners = references.listeners(answer.status, answer.body, self._interest)
             self._listeners_seen = seen
         return self._listeners
 
-    async def _read_routes(self) -> tuple[RouteConfig, ...]:
-        answer = await self._ask(ROUTE_CHANGES)
-        seen = {name: times[0] for name, times in configdump.changes(answer.status, answer.body).items()}
+    async def _read_routes(self, in_play: Collection[str] | None) -> tuple[RouteConfig, ...]:
+        seen = await self._route_times(in_play)
         stale = [
             name for name, at in seen.items() if name not in self._routes or self._routes[name].last_updated != at
         ]
         for part in parts(stale):
-            answer = await self._ask(route_question(part))
-            for one in configdump.route_configs(answer.status, answer.body):
+            answer = await self._ask_briefly(route_question(part))
+            for one in references.route_configs(answer.status, answer.body, self._interest):
                 self._routes[one.name] = one
-        self._routes = {name: route for name, route in self._routes.items() if name in seen}
+        gone = (self._routes.keys() if in_play is None else set(in_play)) - seen.keys()
+        self._routes = {name: route for name, route in self._routes.items() if name not in gone}
         return tuple(self._routes.values())
+
+    async def _route_times(self, in_play: Collection[str] | None) -> Mapping[str, str]:
+        """Return when each route configuration was last updated."""
+        answers = [await self._ask_briefly(route_changes(part)) for part in parts(in_play or ())]
+        if in_play is None:
+            answers = [await self._ask_briefly(ROUTE_CHANGES)]
+        changes = (configdump.changes(answer.status, answer.body) for answer in answers)
+        return {name: times[0] for one in changes for name, times in one.items()}

@@ -6,24 +6,25 @@ not JSON (ENVOY.md 7) raises ``UnreadableError``, and an unreadable proxy is unk
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
 from safeapply.xds.names import CONTROL_CLUSTER, ClusterName
 
 __all__ = [
+    "OK",
     "Clusters",
-    "Listeners",
-    "RouteConfig",
+    "Dump",
     "UnreadableError",
     "changes",
+    "check_live",
     "clusters",
+    "decoded",
     "endpoints",
-    "listeners",
-    "route_configs",
+    "quoted",
 ]
 
 OK = 200
@@ -42,30 +43,6 @@ class Clusters:
     active: frozenset[ClusterName]
     warming: frozenset[ClusterName]
     """A newer copy may be warming beside an active one; then the active one is the old one (ENVOY.md 2)."""
-
-
-@dataclass(frozen=True, slots=True)
-class RouteConfig:
-    """The clusters that one route configuration names."""
-
-    name: str
-    last_updated: str
-    virtual_hosts: tuple[tuple[frozenset[str], frozenset[ClusterName]], ...]
-    """For each virtual host its domains and the clusters of its routes and mirrors."""
-
-    @property
-    def references(self) -> frozenset[ClusterName]:
-        """Every cluster that is named."""
-        return frozenset(name for _, names in self.virtual_hosts for name in names)
-
-
-@dataclass(frozen=True, slots=True)
-class Listeners:
-    """The clusters that listeners name, and the route configurations that they want."""
-
-    references: Mapping[ClusterName, str]
-    """For each cluster a listener that names it, with its state where it is not the active one."""
-    route_configs: frozenset[str]
 
 
 class _Cluster(msgspec.Struct):
@@ -115,27 +92,12 @@ class _Change(msgspec.Struct):
     draining_state: _State | None = None
 
 
-class _VirtualHost(msgspec.Struct):
-    domains: list[str] = []
-    routes: list[Any] = []
-    request_mirror_policies: list[Any] = []
-
-
-class _RouteConfiguration(msgspec.Struct):
-    name: str = ""
-    virtual_hosts: list[_VirtualHost] = []
-    request_mirror_policies: list[Any] = []
-
-
-class _DynamicRouteConfig(msgspec.Struct):
-    route_config: _RouteConfiguration = msgspec.field(default_factory=_RouteConfiguration)
-    last_updated: str = ""
-
-
 T = TypeVar("T")
 
 
-class _Dump(msgspec.Struct, Generic[T]):
+class Dump(msgspec.Struct, Generic[T]):
+    """The frame of every answer; an empty one lacks even the list."""
+
     configs: list[T] = []
 
 
@@ -145,12 +107,23 @@ def clusters(status: int, body: bytes) -> Clusters:
     Raises:
         UnreadableError: the answer proves nothing, because it does not even hold the control cluster.
     """
-    found = _decoded(status, body, _Dump[_ClustersDump]).configs
+    found = decoded(status, body, Dump[_ClustersDump]).configs
     active = frozenset(ClusterName(e.cluster.name) for dump in found for e in dump.dynamic_active_clusters)
     warming = frozenset(ClusterName(e.cluster.name) for dump in found for e in dump.dynamic_warming_clusters)
     if CONTROL_CLUSTER not in active:
         raise UnreadableError(f"the answer lacks {CONTROL_CLUSTER}: this Envoy has no configuration yet")
     return Clusters(active, warming)
+
+
+def check_live(body: bytes) -> None:
+    """Let an answer to ``READY`` pass that says that the Envoy has had its first whole configuration.
+
+    Raises:
+        UnreadableError: it has not, so what is not there proves nothing.
+    """
+    state = body.strip()
+    if state not in {b"LIVE", b"DRAINING"}:
+        raise UnreadableError(f"this Envoy has not had its first whole configuration yet: {quoted(body)}")
 
 
 def endpoints(status: int, body: bytes) -> Mapping[ClusterName, int]:
@@ -159,7 +132,7 @@ def endpoints(status: int, body: bytes) -> Mapping[ClusterName, int]:
     Raises:
         UnreadableError: the answer proves nothing.
     """
-    found = _decoded(status, body, _Dump[_DynamicEndpoints]).configs
+    found = decoded(status, body, Dump[_DynamicEndpoints]).configs
     return {
         ClusterName(one.endpoint_config.cluster_name): sum(
             endpoint.health_status == "HEALTHY"
@@ -176,7 +149,7 @@ def changes(status: int, body: bytes) -> Mapping[str, tuple[str, ...]]:
     Raises:
         UnreadableError: the answer proves nothing.
     """
-    found = _decoded(status, body, _Dump[_Change]).configs
+    found = decoded(status, body, Dump[_Change]).configs
     return {
         one.route_config.name if one.route_config else one.name: (
             one.last_updated,
@@ -186,85 +159,25 @@ def changes(status: int, body: bytes) -> Mapping[str, tuple[str, ...]]:
     }
 
 
-def route_configs(status: int, body: bytes) -> tuple[RouteConfig, ...]:
-    """Return the route configurations of an answer.
-
-    Raises:
-        UnreadableError: the answer proves nothing.
-    """
-    found = _decoded(status, body, _Dump[_DynamicRouteConfig]).configs
-    return tuple(
-        RouteConfig(
-            name=one.route_config.name,
-            last_updated=one.last_updated,
-            virtual_hosts=(
-                *(
-                    (frozenset(host.domains), frozenset(_named([host.routes, host.request_mirror_policies])))
-                    for host in one.route_config.virtual_hosts
-                ),
-                (frozenset(), frozenset(_named(one.route_config.request_mirror_policies))),
-            ),
-        )
-        for one in found
-    )
-
-
-def listeners(status: int, body: bytes) -> Listeners:
-    """Return what all listeners of an answer name, in whatever state they are.
-
-    Raises:
-        UnreadableError: the answer proves nothing.
-    """
-    references: dict[ClusterName, str] = {}
-    wanted: set[str] = set()
-    for one in _decoded(status, body, _Dump[dict[str, Any]]).configs:
-        for state in ("active_state", "warming_state", "draining_state"):
-            words = "" if state == "active_state" else f" ({state.removesuffix('_state')})"
-            for name in _named(one.get(state)):
-                references.setdefault(name, f"{one.get('name', '')}{words}")
-            if state != "draining_state":
-                wanted.update(_values(one.get(state), "route_config_name"))
-    return Listeners(references, frozenset(wanted))
-
-
 def _states(one: _Change) -> tuple[_State | None, ...]:
     return (one.active_state, one.warming_state, one.draining_state)
 
 
-def _decoded(status: int, body: bytes, form: type[T]) -> T:
+def decoded(status: int, body: bytes, form: type[T]) -> T:
+    """Return an answer in this form; what the form does not name is skipped unread.
+
+    Raises:
+        UnreadableError: it has another status than 200, or is no JSON of this form.
+    """
     if status != OK:
-        raise UnreadableError(f"the admin port answered {status}: {_quoted(body)}")
+        raise UnreadableError(f"the admin port answered {status}: {quoted(body)}")
     try:
         return msgspec.json.decode(body, type=form)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UnreadableError(f"the admin port answered what is not a config dump: {_quoted(body)}") from error
+        raise UnreadableError(f"the admin port answered what is not a config dump: {quoted(body)}") from error
 
 
-def _quoted(body: bytes) -> str:
+def quoted(body: bytes) -> str:
+    """Return the first words of a strange answer, for a message."""
     text = body.decode(errors="replace").strip()
     return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
-
-
-def _named(node: Any) -> Iterator[ClusterName]:  # noqa: ANN401  any JSON
-    """Yield every cluster that some JSON names: in routes, weights, mirrors, TCP proxies and filters."""
-    if isinstance(node, list):
-        for item in node:
-            yield from _named(item)
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            if key in {"cluster", "cluster_name"} and isinstance(value, str):
-                yield ClusterName(value)
-            elif key == "weighted_clusters":
-                yield from (ClusterName(one["name"]) for one in value.get("clusters") or () if "name" in one)
-            yield from _named(value)
-
-
-def _values(node: Any, wanted: str) -> Iterator[str]:  # noqa: ANN401  any JSON
-    if isinstance(node, list):
-        for item in node:
-            yield from _values(item, wanted)
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            if key == wanted and isinstance(value, str):
-                yield value
-            yield from _values(value, wanted)

@@ -16,22 +16,38 @@ from safeapply.xds.names import CONTROL_CLUSTER
 __all__ = [
     "LISTENER_BODIES",
     "LISTENER_CHANGES",
+    "READY",
     "ROUTE_CHANGES",
     "cluster_question",
     "endpoint_question",
     "parts",
+    "route_changes",
     "route_question",
+    "without_pattern",
 ]
 
 NameT = TypeVar("NameT", bound=str)
 
 DUMP = "/config_dump?"
-ROUTE_CHANGES = DUMP + "resource=dynamic_route_configs&mask=route_config.name,last_updated"
-LISTENER_CHANGES = DUMP + (
-    "resource=dynamic_listeners"
+PATTERN = "&name_regex="
+
+
+def _all_but(prefix: str) -> str:
+    """Return an expression for every text that does not begin so; RE2 cannot look ahead."""
+    return "|".join(f"{re.escape(prefix[:at])}([^{letter}].*)?" for at, letter in enumerate(prefix))
+
+
+NO_CLUSTER = PATTERN + quote(_all_but("outbound|"), safe="")
+"""Envoy builds the whole dump and cuts the answer out of it: without thousands of clusters it is done sooner."""
+ROUTE_CHANGES = f"{DUMP}resource=dynamic_route_configs&mask=route_config.name,last_updated{NO_CLUSTER}"
+LISTENER_CHANGES = (
+    f"{DUMP}resource=dynamic_listeners"
     "&mask=name,active_state.last_updated,warming_state.last_updated,draining_state.last_updated"
+    f"{NO_CLUSTER}"
 )
-LISTENER_BODIES = DUMP + "resource=dynamic_listeners"
+LISTENER_BODIES = f"{DUMP}resource=dynamic_listeners{NO_CLUSTER}"
+READY = "/ready"
+"""Says whether an Envoy has had its first whole configuration; before, it lacks what it never had."""
 
 SEPARATOR = "%7C"
 LONGEST_PATTERN = 30_000
@@ -46,17 +62,27 @@ def cluster_question(names: Iterable[str]) -> str:
     Both lists come in one answer, so they are of one moment; the answer also holds the control cluster.
     """
     wanted = _pattern([CONTROL_CLUSTER, *names])
-    return f"{DUMP}mask=dynamic_active_clusters,dynamic_warming_clusters&name_regex={wanted}"
+    return f"{DUMP}mask=dynamic_active_clusters,dynamic_warming_clusters{PATTERN}{wanted}"
 
 
 def endpoint_question(names: Iterable[str]) -> str:
     """Return the path that tells the endpoints of these clusters."""
-    return f"{DUMP}include_eds&resource=dynamic_endpoint_configs&name_regex={_pattern(names)}"
+    return f"{DUMP}include_eds&resource=dynamic_endpoint_configs{PATTERN}{_pattern(names)}"
 
 
 def route_question(names: Iterable[str]) -> str:
     """Return the path of the bodies of these route configurations."""
-    return f"{DUMP}resource=dynamic_route_configs&name_regex={_pattern(names)}"
+    return f"{DUMP}resource=dynamic_route_configs{PATTERN}{_pattern(names)}"
+
+
+def route_changes(names: Iterable[str]) -> str:
+    """Return the path that tells when these route configurations were last updated."""
+    return f"{DUMP}resource=dynamic_route_configs&mask=route_config.name,last_updated{PATTERN}{_pattern(names)}"
+
+
+def without_pattern(path: str) -> str:
+    """Return a question for everything, for an Envoy that takes no long expression."""
+    return path.partition(PATTERN)[0]
 
 
 def parts(names: Iterable[NameT]) -> Iterator[tuple[NameT, ...]]:

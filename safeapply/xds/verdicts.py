@@ -14,19 +14,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from safeapply.xds.configdump import Clusters, Listeners, RouteConfig
+from safeapply.xds.configdump import Clusters
 from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
 from safeapply.xds.names import ClusterName, Host, parse_cluster
+from safeapply.xds.references import Listeners, RouteConfig
 
 __all__ = [
     "Absent",
+    "Disconnected",
     "Holds",
     "NoReadyEndpoint",
     "NotReferred",
     "Reading",
+    "Rejected",
+    "Shortfall",
     "StillPresent",
     "StillRefers",
     "Unknown",
+    "Unreachable",
     "Verdict",
     "Warming",
     "judge",
@@ -123,7 +128,7 @@ class NotReferred:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The Envoy could not be asked, or its answer proves nothing. It never opens a barrier."""
+    """The answer of the Envoy proves nothing. It never opens a barrier."""
 
     why: str
 
@@ -132,10 +137,51 @@ class Unknown:
         return f"cannot be read: {self.why}"
 
 
-Verdict: TypeAlias = Holds | Absent | Warming | NoReadyEndpoint | StillPresent | StillRefers | NotReferred | Unknown
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """The Envoy could not be asked. It never opens a barrier either."""
+
+    why: str
+
+    def __str__(self) -> str:
+        """Say it."""
+        return f"cannot be reached: {self.why}"
 
 
-def judge(expectation: Expectation, reading: Reading) -> Verdict:
+Shortfall: TypeAlias = Absent | Warming | NoReadyEndpoint | StillPresent | StillRefers | NotReferred | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The Envoy hears from no istiod, so what it lacks will not come before it does again."""
+
+    shortfall: Shortfall
+
+    def __str__(self) -> str:
+        """Say it."""
+        return f"is not connected to istiod; {self.shortfall}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The Envoy refused an update since the barrier closed, so what it lacks will not come by itself."""
+
+    types: tuple[str, ...]
+    """``CDS``, ``LDS``, ``RDS``."""
+    reason: str
+    """Envoy's own words, where it keeps them; else empty."""
+    shortfall: Shortfall
+
+    def __str__(self) -> str:
+        """Say it."""
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"rejected {' and '.join(self.types)}{reason}; {self.shortfall}"
+
+
+Verdict: TypeAlias = Holds | Shortfall | Unreachable | Disconnected | Rejected
+
+
+def judge(expectation: Expectation, reading: Reading) -> Holds | Shortfall:
     """Return whether an expectation holds on the Envoy that said this, and if not, why."""
     match expectation:
         case ClusterActive():
@@ -151,7 +197,7 @@ def judge(expectation: Expectation, reading: Reading) -> Verdict:
             assert_never(expectation)
 
 
-def _active(expectation: ClusterActive, reading: Reading) -> Verdict:
+def _active(expectation: ClusterActive, reading: Reading) -> Holds | Shortfall:
     cluster = expectation.cluster
     if cluster in reading.clusters.warming:
         return Warming(cluster)
@@ -162,7 +208,7 @@ def _active(expectation: ClusterActive, reading: Reading) -> Verdict:
     return Holds()
 
 
-def _unreferenced(cluster: ClusterName, reading: Reading) -> Verdict:
+def _unreferenced(cluster: ClusterName, reading: Reading) -> Holds | Shortfall:
     routes, listeners = reading.routes, reading.listeners
     if routes is None or listeners is None:
         return Unknown("its routes and listeners were not asked for")
@@ -189,7 +235,7 @@ def _host_of_default(cluster: ClusterName) -> Host | None:
     return parts.host if parts is not None and not parts.subset else None
 
 
-def _refers(expectation: RouteRefers, reading: Reading) -> Verdict:
+def _refers(expectation: RouteRefers, reading: Reading) -> Holds | Shortfall:
     cluster, domain = expectation.cluster, expectation.host
     if domain is None:
         if reading.listeners is None:

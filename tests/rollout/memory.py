@@ -20,6 +20,8 @@ from safeapply.istio.proxies import Labels, Proxy, Role
 from safeapply.istio.replicas import CONFIGZ, Replica
 from safeapply.ports import Answer, Changed, Gone, Listed, Sighting
 from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
+from safeapply.xds.health import HEALTH
+from safeapply.xds.questions import READY
 
 CONTROL = "BlackHoleCluster"
 OUTDATED = "2026-01-01T00:00:00.000Z"
@@ -60,6 +62,8 @@ class Shown:
     """The clusters that TCP listeners name."""
     awaited: tuple[str, ...] = ()
     """Route configurations that listeners want and that have not arrived."""
+    rejected: Mapping[bytes, int] = field(default_factory=dict)
+    """How many updates were refused: by ``cluster_manager.cds`` and ``listener_manager.lds``."""
     broken: bytes | None = None
     """Answered to every question instead, with status 200."""
 
@@ -96,6 +100,10 @@ class MemoryProxies:
             raise ProxyError(proxy.id, f"no answer within {deadline:g} s")
         if shown.broken is not None:
             return Answer(200, shown.broken)
+        if path == READY:
+            return Answer(200, b"LIVE\n")
+        if path == HEALTH:
+            return Answer(200, b"".join(b"%s.update_rejected: %d\n" % one for one in shown.rejected.items()))
         return Answer(200, json.dumps({"configs": _configs(shown, path)}).encode())
 
     async def release(self, proxy: Proxy) -> None:

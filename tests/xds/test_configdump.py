@@ -54,46 +54,6 @@ def test_an_answer_that_proves_nothing_is_unreadable(status: int, answer: bytes)
         configdump.clusters(status, answer)
 
 
-def test_every_way_to_name_a_cluster_in_a_route_counts() -> None:
-    """Plain, weighted, mirrored; at the route, the virtual host and the whole configuration."""
-    routes = [
-        {"route": {"cluster": "plain"}},
-        {"route": {"weighted_clusters": {"clusters": [{"name": "half", "weight": 50}, {"name": "rest"}]}}},
-        {"route": {"cluster": "plain", "request_mirror_policies": [{"cluster": "mirror"}]}},
-        {"redirect": {"path_redirect": "/"}},
-    ]
-    hosts = [{"name": "reviews", "domains": ["a", "a:80"], "routes": routes}]
-    hosts.append({"domains": ["b"], "request_mirror_policies": [{"cluster": "host-mirror"}]})
-    config = {"name": "80", "virtual_hosts": hosts, "request_mirror_policies": [{"cluster": "all-mirror"}]}
-    (read,) = configdump.route_configs(200, body({"route_config": config, "last_updated": "now"}))
-    assert read.name == "80"
-    assert read.last_updated == "now"
-    assert read.references == {"plain", "half", "rest", "mirror", "host-mirror", "all-mirror"}
-    assert read.virtual_hosts[0][0] == {"a", "a:80"}
-
-
-def test_listeners_name_clusters_in_every_state() -> None:
-    """TCP proxies, weighted ones, inline routes of waypoints; draining ones still serve connections."""
-
-    def state(config: object) -> object:
-        return {"listener": {"filter_chains": [{"filters": [{"typed_config": config}]}]}}
-
-    read = configdump.listeners(
-        200,
-        body(
-            {"name": "tcp", "active_state": state({"stat_prefix": "never", "cluster": "active"})},
-            {"name": "old", "draining_state": state({"weighted_clusters": {"clusters": [{"name": "draining"}]}})},
-            {"name": "new", "warming_state": state({"rds": {"route_config_name": "9080"}})},
-            {
-                "name": "waypoint",
-                "active_state": state({"route_config": {"virtual_hosts": [{"cluster": "inline"}]}}),
-            },
-        ),
-    )
-    assert read.references == {"active": "tcp", "draining": "old (draining)", "inline": "waypoint"}
-    assert read.route_configs == {"9080"}
-
-
 def test_changes_are_told_by_time_for_routes_and_for_each_state_of_a_listener() -> None:
     """What moved is fetched again; what did not is not."""
     read = configdump.changes(
@@ -117,3 +77,16 @@ def test_an_error_quotes_what_was_answered() -> None:
     """A true sentence at 3 a.m.: the status, and the first words."""
     with pytest.raises(UnreadableError, match="answered 404: 'x not found in config dump'"):
         configdump.changes(404, b"x not found in config dump\n")
+
+
+@pytest.mark.parametrize("state", [b"LIVE\n", b"DRAINING\n"])
+def test_an_envoy_that_has_had_its_configuration_is_live(state: bytes) -> None:
+    """One that drains had it, too."""
+    configdump.check_live(state)
+
+
+@pytest.mark.parametrize("state", [b"INITIALIZING\n", b"PRE_INITIALIZING\n", b"", b"no healthy upstream"])
+def test_an_envoy_that_starts_proves_nothing(state: bytes) -> None:
+    """Between its first clusters and its first listeners it refers to nothing, and will."""
+    with pytest.raises(UnreadableError, match="first whole configuration"):
+        configdump.check_live(state)

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safeapply.xds.names import CONTROL_CLUSTER, ClusterName, Host, outbound_cluster, parse_cluster
-from safeapply.xds.questions import cluster_question, endpoint_question, parts, route_question
+from safeapply.xds.questions import (
+    LISTENER_CHANGES,
+    ROUTE_CHANGES,
+    cluster_question,
+    endpoint_question,
+    parts,
+    route_changes,
+    route_question,
+    without_pattern,
+)
 
 LABELS = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=63)
 CLUSTERS = st.builds(
@@ -36,7 +45,7 @@ def test_a_cluster_question_reads_as_it_goes_over_the_wire() -> None:
 @given(st.sets(CLUSTERS, min_size=1, max_size=20), CLUSTERS)
 def test_a_question_matches_the_names_in_play_and_no_other(names: set[ClusterName], other: ClusterName) -> None:
     """ENVOY.md 3: a full match; an unescaped name would match by one of its branches."""
-    for question in (cluster_question, endpoint_question, route_question):
+    for question in (cluster_question, endpoint_question, route_question, route_changes):
         asked = pattern(question(sorted(names)))
         assert all(asked.fullmatch(name) for name in names)
         assert bool(asked.fullmatch(other)) == (other in names)
@@ -71,3 +80,18 @@ def test_names_can_be_taken_apart_and_put_together(name: ClusterName) -> None:
     taken = parse_cluster(name)
     assert taken is not None
     assert outbound_cluster(taken.host, taken.port, taken.subset) == name
+
+
+@given(st.one_of(CLUSTERS, st.text(st.characters(exclude_characters="\n"), max_size=12)))
+def test_questions_for_all_routes_leave_out_nothing_but_clusters(name: str) -> None:
+    """The answer is cut out of a whole dump, which is built sooner without thousands of clusters."""
+    for question in (ROUTE_CHANGES, LISTENER_CHANGES):
+        assert bool(pattern(question).fullmatch(name)) != name.startswith("outbound|")
+
+
+def test_an_envoy_that_takes_no_long_expression_is_asked_for_everything() -> None:
+    """Its answer is longer, and the same."""
+    assert without_pattern(ROUTE_CHANGES) == (
+        "/config_dump?resource=dynamic_route_configs&mask=route_config.name,last_updated"
+    )
+    assert without_pattern("/ready") == "/ready"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from safeapply.xds.configdump import Clusters, Listeners, RouteConfig
+from safeapply.xds.configdump import Clusters
 from safeapply.xds.expectations import ClusterUnreferenced
 from safeapply.xds.names import ClusterName
+from safeapply.xds.references import Listeners, RouteConfig
 from safeapply.xds.verdicts import Holds, Reading, StillRefers, judge
 
 DEFAULT = ClusterName("outbound|80||web.shop.svc.cluster.local")

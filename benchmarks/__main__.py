@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import planning, rollouts
+from benchmarks import churn, planning, rollouts
 
-GROUPS = {"planning": planning.figures, "rollouts": rollouts.figures}
+GROUPS = {"planning": planning.figures, "rollouts": rollouts.figures, "churn": churn.figures}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or GROUPS:

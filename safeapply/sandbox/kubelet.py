@@ -69,7 +69,7 @@ class Objects(Protocol):
 class _Pod:
     """What runs for one pod, by its uid: a pod that takes over a name is another one."""
 
-    name: str
+    id: ResourceId
     ip: str
     ports: set[int] = field(default_factory=set)
     envoy: Envoy | None = None
@@ -98,6 +98,8 @@ class Kubelet:
         self._stirred = asyncio.Event()
         self._progress = asyncio.Condition()
         self._jobs: set[asyncio.Task[None]] = set()
+        self._going: dict[ResourceId, asyncio.Task[None]] = {}
+        """The pods that are being torn down: whoever takes over a name waits for it."""
         self._faults: dict[str, SandboxError] = {}
         """What kept an object from being carried out, by its uid."""
         self._defect: BaseException | None = None
@@ -175,10 +177,11 @@ class Kubelet:
     def _run_pods(self) -> None:
         pods = {str(pod["metadata"]["uid"]): pod for pod in self._objects.list(POD)}
         for uid in self._pods.keys() - pods.keys():
-            self._spawn(self._tear_down(self._pods.pop(uid)))
+            gone = self._pods.pop(uid)
+            self._going[gone.id] = self._spawn(self._tear_down(gone, self._going.get(gone.id)))
         for uid, pod in pods.items():
             if uid not in self._pods:
-                self._pods[uid] = _Pod(pod["metadata"]["name"], address(next(self._numbers)))
+                self._pods[uid] = _Pod(_id_of(pod), address(next(self._numbers)))
                 self._objects.set_status(_id_of(pod), status_of_pod(self._pods[uid].ip, ready=False))
             with self._noting(f"{uid}/ports", pod):
                 if not is_ready(pod) or self._ports(pod) != self._pods[uid].ports:
@@ -186,31 +189,40 @@ class Kubelet:
 
     async def _bring_up(self, uid: str, running: _Pod, resource_id: ResourceId) -> None:
         """Open what has to be open, then say that the pod is ready."""
+        if (going := self._going.get(resource_id)) is not None:
+            await asyncio.wait([going])
         async with running.turn:
             pod = self._objects.get(resource_id)
-            if pod is None or uid not in self._pods:
+            if pod is None or not self._is_current(uid, pod):
                 return
             with self._noting(uid, pod):
                 await self._open_ports(running, pod)
                 if role_of_pod(pod) is not None and running.envoy is None:
                     proxy = f"{resource_id.name}.{resource_id.namespace}"
                     running.envoy = await self._envoys.start(pod, self._xds_socket_of(proxy))
-                if not is_ready(pod) and self._objects.get(resource_id) is not None:
+                now = self._objects.get(resource_id)
+                if now is not None and not is_ready(now) and self._is_current(uid, now):
                     self._objects.set_status(resource_id, status_of_pod(running.ip, ready=True))
         async with self._progress:
             self._progress.notify_all()
+
+    def _is_current(self, uid: str, pod: Document) -> bool:
+        """Tell whether a pod is still the one that was meant, and none that took over its name."""
+        return uid in self._pods and pod["metadata"]["uid"] == uid
 
     async def _open_ports(self, running: _Pod, pod: Document) -> None:
         wanted = self._ports(pod)
         for port in wanted - running.ports:
             path = backend_socket(self._run, running.ip, port)
-            await self._backends.listen(path, pod=running.name, labels=pod["metadata"].get("labels") or {})
+            await self._backends.listen(path, pod=running.id.name, labels=pod["metadata"].get("labels") or {})
             running.ports.add(port)
         for port in running.ports - wanted:
             await self._backends.close(backend_socket(self._run, running.ip, port))
             running.ports.discard(port)
 
-    async def _tear_down(self, running: _Pod) -> None:
+    async def _tear_down(self, running: _Pod, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
         async with running.turn:
             if running.envoy is not None:
                 await self._envoys.stop(running.envoy)
@@ -247,10 +259,11 @@ class Kubelet:
         else:
             self._faults.pop(uid, None)
 
-    def _spawn(self, job: Any) -> None:  # noqa: ANN401 - a coroutine
-        task = asyncio.create_task(job)
+    def _spawn(self, job: Any) -> asyncio.Task[None]:  # noqa: ANN401 - a coroutine
+        task: asyncio.Task[None] = asyncio.create_task(job)
         self._jobs.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._jobs.discard(task)

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from safeapply.errors import SandboxError
-from safeapply.resources.objects import Document, GroupKind, Namespace
+from safeapply.resources.objects import Document, GroupKind, Namespace, ResourceId
 from safeapply.sandbox.apiserver import ApiServer, Store
 from safeapply.sandbox.backends import Backends
 from safeapply.sandbox.children import raise_file_limit
@@ -89,6 +89,21 @@ class Mesh:
     def proxies(self) -> tuple[str, ...]:
         """The names of all Envoys, as ``pod.namespace``."""
         return tuple(sorted(envoy.proxy for envoy in self.envoys.running))
+
+    def pods(self) -> tuple[Document, ...]:
+        """Return all pods as they are."""
+        return self.store.list(POD)
+
+    def kill(self, pod: Document) -> None:
+        """Delete a pod at once, as when its node dies: its Envoy ends with all that it was doing."""
+        metadata = pod["metadata"]
+        self.store.delete(ResourceId("", "Pod", Namespace(metadata["namespace"]), metadata["name"]))
+
+    def start(self, pod: Document) -> None:
+        """Create a pod like this one; the kubelet runs it, and says so when it is ready."""
+        metadata = {key: pod["metadata"][key] for key in ("name", "namespace", "labels") if key in pod["metadata"]}
+        kept = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod["spec"]}
+        StoredObjects(self.store).create(kept)
 
     async def settled(self, *, within: float) -> None:
         """Return when every pod is ready and every Envoy has confirmed the newest configuration.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -73,7 +74,12 @@ class RunReport:
 
 
 async def run_under_load(
-    command: Sequence[str], *, scene: Scene, rate: float = DEFAULT_RATE, output: IO[str] | None = None
+    command: Sequence[str],
+    *,
+    scene: Scene,
+    rate: float = DEFAULT_RATE,
+    output: IO[str] | None = None,
+    meanwhile: Callable[[Mesh], AbstractAsyncContextManager[object]] = nullcontext,
 ) -> RunReport:
     """Run a command against a fresh mesh while requests flow, and return what became of them.
 
@@ -82,6 +88,7 @@ async def run_under_load(
         scene: what the mesh is made of.
         rate: requests per second, in all.
         output: where the command's standard output goes; ours if not given.
+        meanwhile: what else goes on in the mesh while the command runs.
 
     Raises:
         SandboxError: the mesh could not be started, or did not settle.
@@ -90,7 +97,8 @@ async def run_under_load(
         await traffic.before()
         known, started = mesh.store.resource_version, time.monotonic()
         environment = {**os.environ, "KUBECONFIG": str(mesh.kubeconfig)}
-        exit_code = await run_command(command, env=environment, janitor=mesh.janitor, output=output)
+        async with meanwhile(mesh):
+            exit_code = await run_command(command, env=environment, janitor=mesh.janitor, output=output)
         ended = time.monotonic()
         await mesh.settled(within=SETTLE_SECONDS)
         settled = time.monotonic()

@@ -133,14 +133,10 @@ def _constraints(
 def _ordered(
     provider: Change, user: ResourceId, *, before: bool, after: bool, content: bool
 ) -> Iterator[Constraint]:
-    """Put a new provider before its user, an old one after it, and a changed one as the user takes or leaves it."""
-    if provider.desired is None:
-        yield _released(user, provider)
-    elif after and (provider.live is None or content):
+    """Put a new provider before its user, an old one after it, and of a changed one what it adds and removes."""
+    if provider.desired is not None and after and (provider.live is None or content):
         yield _provided(provider, user)
-        if before and _drops_ports(provider):
-            yield _released(user, provider)
-    elif before and content:
+    if provider.desired is None or (before and content and _drops_ports(provider)):
         yield _released(user, provider)
 
 

@@ -22,6 +22,7 @@ from safeapply.rollout.inquiry import Inquiry, Pace
 from safeapply.rollout.oversight import Oversight
 from safeapply.rollout.roster import Roster
 from safeapply.xds.expectations import ClusterAbsent, ClusterUnreferenced, Expectation
+from safeapply.xds.health import Health
 
 __all__ = ["DEFAULT_PACE", "Pace", "Poller"]
 
@@ -42,6 +43,8 @@ class Poller:
     istiods: Istiods | None = None
     """The replicas of istiod; without them nobody is asked what they have seen."""
     root_namespace: Namespace = ISTIO_SYSTEM
+    healths: dict[tuple[str, int], Health] = field(default_factory=dict)
+    """Each straggler's counters when it had converged, by its life: what grows after that, this rollout caused."""
 
     async def wait(
         self, step: int, expectations: Sequence[Expectation], *, patience: float, writes: Collection[Written] = ()
@@ -154,12 +157,15 @@ class _Barrier:
 
     def _inquire(self, life: tuple[str, int], proxy: Proxy, concerned: tuple[Expectation, ...]) -> None:
         poller = self.poller
-        self.inquiries[life] = Inquiry(proxy, concerned, poller.proxies, poller.clock, poller.pace)
+        before = poller.healths.get(life)
+        self.inquiries[life] = Inquiry(proxy, concerned, poller.proxies, poller.clock, poller.pace, before=before)
         self.missing.add(life)
         self.inquiries[life].begin(self._converged, self._failed)
 
     def _converged(self, inquiry: Inquiry) -> None:
         self.missing.discard(inquiry.proxy.life)
+        if inquiry.health is not None:
+            self.poller.healths[inquiry.proxy.life] = inquiry.health
         self.slowest = inquiry
         self.stirred.set()
 

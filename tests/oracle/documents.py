@@ -54,8 +54,8 @@ def resources(world: World) -> dict[ResourceId, Resource]:
 
 
 def written(world: World) -> str:
-    """Return a world as YAML, Services left out."""
-    shown = (one.document for one in resources(world).values() if one.id.kind != "Service")
+    """Return a world as YAML."""
+    shown = (one.document for one in resources(world).values())
     return yaml.safe_dump_all(shown, default_flow_style=None, sort_keys=False, width=200)
 
 

@@ -25,13 +25,17 @@ Reference: TypeAlias = tuple[Namespace, Host, Cluster]
 
 
 def references(tables: Mapping[Namespace, RouteTable], *, mirrors: bool = False) -> frozenset[Reference]:
-    """Return what the routes of some clients name; mirrors are soft, and left out unless asked for."""
+    """Return what the routes of some clients name; mirrors are soft, and left out unless asked for.
+
+    The cluster of the called service itself is left out: where it goes, the host goes with it.
+    """
     return frozenset(
         (client, host, cluster)
         for client, table in tables.items()
         for host, rules in table.items()
         for rule in rules
         for cluster in (named if mirrors else shares)(rule)
+        if cluster != Cluster(host)
     )
 
 

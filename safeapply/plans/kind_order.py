@@ -7,15 +7,14 @@ weakest rule first; that an object is in its namespace never does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
 from typing import Final
 
 from safeapply.istio.kinds import SERVICE
 from safeapply.plans.changes import Change
+from safeapply.plans.contradictions import FIRM, reconciled
 from safeapply.plans.policies import AUTHORIZATION_POLICY, allow_order
 from safeapply.plans.references import ROUTE_KINDS
 from safeapply.plans.relations import (
@@ -34,7 +33,7 @@ from safeapply.plans.relations import (
 from safeapply.plans.transition import Transition
 from safeapply.plans.versions import Stage
 from safeapply.plans.workload_routes import routed
-from safeapply.plans.writes import Constraint, Part, edge, stages_of, writes_of
+from safeapply.plans.writes import Constraint, Part
 from safeapply.resources.objects import GroupKind, ResourceId
 
 __all__ = ["SWITCHING_KINDS", "kind_order", "with_kind_order"]
@@ -72,44 +71,33 @@ _RULES: Final = (
     _Rule(selected, "{provider} finds the pods of {user}"),
     _Rule(governed, "{provider} limits the pods of {user} from their start"),
 )
-"""The strongest first."""
+"""The firmest first: of two that contradict each other the later one gives way, and the first one never."""
 
 _ROUTED: Final = "{user} sends requests to the pods of {provider}, without which a subset answers 503 UH"
 _ALLOWS: Final = "the first ALLOW policy denies what it does not name, so {first} comes before {then}"
 
 WEAKEST: Final = len(_RULES)
-NEVER: Final = 0
-"""The strength of what never gives way."""
 
 
 def with_kind_order(transition: Transition, routing: frozenset[Constraint]) -> frozenset[Constraint]:
     """Return the constraints of the routes, and all of the order of kinds that does not contradict them."""
-    soft = {
-        constraint: strength for constraint, strength in kind_order(transition).items() if constraint not in routing
-    }
-    while True:
-        constraints = routing | soft.keys()
-        circle = _circle(transition, constraints) if soft else ()
-        loosest = max((soft.get(constraint, NEVER) for constraint in circle), default=NEVER)
-        if loosest == NEVER:
-            return constraints
-        for constraint in circle:
-            if soft.get(constraint) == loosest:
-                del soft[constraint]
+    return reconciled(transition, routing, kind_order(transition))
 
 
 def kind_order(transition: Transition) -> Mapping[Constraint, int]:
-    """Return the constraints between kinds, each with the number of its rule: the greater, the weaker."""
+    """Return the constraints between kinds, each with its weakness: the number of its rule."""
     found: dict[Constraint, int] = {}
     live, desired = _ends(transition)
-    for strength, rule in enumerate(_RULES):
+    for weakness, rule in enumerate(_RULES, FIRM):
         pairs = (frozenset(rule.pairs(live)), frozenset(rule.pairs(desired)))
         for constraint in _constraints(transition, *pairs, why=rule.why, content=rule.content):
-            found.setdefault(constraint, strength)
+            found.setdefault(constraint, weakness)
     reached = (frozenset(routed(transition, stage)) for stage in (Stage.LIVE, Stage.DESIRED))
     policies = allow_order(transition.changes.values(), transition.mesh.mesh.root_namespace)
     weakest = (*_constraints(transition, *reached, why=_ROUTED), *(_after(first, then) for first, then in policies))
-    return {**dict.fromkeys(weakest, WEAKEST), **found}
+    for constraint in weakest:
+        found.setdefault(constraint, WEAKEST)
+    return found
 
 
 def _ends(transition: Transition) -> tuple[End, End]:
@@ -162,15 +150,3 @@ def _drops_ports(service: Change) -> bool:
         {p.get("port") for p in one.spec.get("ports") or ()} for one in (service.live, service.desired)
     )
     return bool(before - after)
-
-
-def _circle(transition: Transition, constraints: Iterable[Constraint]) -> tuple[Constraint, ...]:
-    """Return the constraints along some circle of writes that wait for each other; none where there is none."""
-    between = stages_of(constraints, transition.bridges)
-    try:
-        TopologicalSorter(writes_of(transition.changes, constraints, between)).prepare()
-    except CycleError as cycle:
-        nodes = cycle.args[1]
-        edges = set(pairwise(nodes))
-        return tuple(one for one in constraints if edge(one, between) in edges)
-    return ()

@@ -42,7 +42,7 @@ class Pace:
     """Between two tries to learn which pods run, while the API server is silent."""
     watching: float = 0.5
     """How long a barrier stays closed before changes of pods are streamed: most open sooner than that pays."""
-    telling: float = 0.1
+    telling: float = 0.25
     """Between two counts that are told while many arrive."""
     answer: float = 10.0
     """How long one answer may take."""

@@ -87,7 +87,8 @@ class _Barrier:
     """Replicas of istiod that have not seen everything."""
     slowest: Inquiry | None = None
     told: float = float("-inf")
-    """When the last count was told."""
+    """When the last count was told, and of whom."""
+    last: tuple[Straggler, ...] | None = None
     defect: BaseException | None = None
     """A fault of ours that ended an inquiry."""
     edition: int = 0
@@ -104,11 +105,16 @@ class _Barrier:
         while not await self._holds():
             if clock.now() >= limit:
                 raise self._complaint(limit - self.started)
-            pause = self.oversight.pause if self.behind and self.oversight else self.poller.pace.listing
-            await self._until_stirred_or(min(pause, limit - clock.now()))
+            await self._until_stirred_or(min(self._pause(), limit - clock.now()))
             if clock.now() - self.told >= self.poller.pace.telling and (self.missing or self.behind):
                 self._tell()
         self._passed()
+
+    def _pause(self) -> float:
+        """Return how long nothing need happen until the barrier is looked at again."""
+        if self.missing:
+            return self.poller.pace.telling
+        return self.oversight.pause if self.behind and self.oversight else self.poller.pace.listing
 
     async def close(self) -> None:
         await self.roster.end()
@@ -185,16 +191,13 @@ class _Barrier:
         await _first(self.stirred.wait(), self.poller.clock.sleep(seconds))
 
     def _tell(self) -> None:
-        self.told = self.poller.clock.now()
-        self.poller.emit(
-            Waiting(
-                at=self.told,
-                step=self.step,
-                converged=len(self.inquiries) - len(self.missing),
-                total=len(self.inquiries),
-                stragglers=(*self._stragglers(), *self.behind),
-            )
-        )
+        """Tell how far the barrier is, if that is news, or was told long ago."""
+        now = self.poller.clock.now()
+        stragglers, total = (*self._stragglers(), *self.behind), len(self.inquiries)
+        if stragglers == self.last and now - self.told < self.poller.pace.listing:
+            return
+        self.told, self.last = now, stragglers
+        self.poller.emit(Waiting(now, self.step, total - len(self.missing), total, stragglers))
 
     def _stragglers(self) -> tuple[Straggler, ...]:
         found = (one for life, one in self.inquiries.items() if life in self.missing)

@@ -18,6 +18,7 @@ from safeapply.cli.options import (
     NamespaceName,
     Output,
     OutputFormat,
+    ProxyAddresses,
     Prune,
     Recursive,
     Report,
@@ -25,6 +26,8 @@ from safeapply.cli.options import (
     Soak,
     Timeout,
     Verbose,
+    Via,
+    ViaOption,
     Yes,
 )
 
@@ -47,6 +50,8 @@ def apply(  # noqa: PLR0913  one parameter for each option
     barrier_timeout: Timeout = "5m",
     lock_timeout: LockTimeout = "20s",
     max_connections: MaxConnections = 64,
+    via: ViaOption = Via.PORT_FORWARD,
+    proxy_addresses: ProxyAddresses = None,
     force_conflicts: ForceConflicts = False,
     istio_namespace: IstioNamespace = "istio-system",
     kubeconfig: Kubeconfig = None,
@@ -60,6 +65,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
     """Write manifests in an order that loses no request, waiting for the Envoys in between."""
     from safeapply.cli.durations import seconds_of
     from safeapply.cli.planning import Files, Wanted
+    from safeapply.cli.reach import reach_of
     from safeapply.cli.session import Manner, roll_out
     from safeapply.resources.objects import Namespace
 
@@ -78,7 +84,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
         force_conflicts=force_conflicts,
         barrier_timeout=seconds_of(barrier_timeout, option="--barrier-timeout"),
         lock_timeout=seconds_of(lock_timeout, option="--lock-timeout"),
-        max_connections=max_connections,
+        reach=reach_of(via, proxy_addresses, max_connections),
         verbose=verbose,
         report=report,
     )
@@ -97,6 +103,8 @@ def delete(  # noqa: PLR0913  one parameter for each option
     barrier_timeout: Timeout = "5m",
     lock_timeout: LockTimeout = "20s",
     max_connections: MaxConnections = 64,
+    via: ViaOption = Via.PORT_FORWARD,
+    proxy_addresses: ProxyAddresses = None,
     istio_namespace: IstioNamespace = "istio-system",
     kubeconfig: Kubeconfig = None,
     context: Context = None,
@@ -106,6 +114,7 @@ def delete(  # noqa: PLR0913  one parameter for each option
     """Delete the objects of manifests: routes first, and what they name when no proxy names it any more."""
     from safeapply.cli.durations import seconds_of
     from safeapply.cli.planning import Files, Wanted
+    from safeapply.cli.reach import reach_of
     from safeapply.cli.session import Manner, roll_out
     from safeapply.resources.objects import Namespace
 
@@ -124,7 +133,7 @@ def delete(  # noqa: PLR0913  one parameter for each option
         force_conflicts=False,
         barrier_timeout=seconds_of(barrier_timeout, option="--barrier-timeout"),
         lock_timeout=seconds_of(lock_timeout, option="--lock-timeout"),
-        max_connections=max_connections,
+        reach=reach_of(via, proxy_addresses, max_connections),
         verbose=verbose,
         report=report,
     )

@@ -21,6 +21,7 @@ __all__ = [
     "NamespaceName",
     "Output",
     "OutputFormat",
+    "ProxyAddresses",
     "Prune",
     "Recursive",
     "Report",
@@ -28,6 +29,8 @@ __all__ = [
     "Soak",
     "Timeout",
     "Verbose",
+    "Via",
+    "ViaOption",
     "Yes",
 ]
 
@@ -44,6 +47,14 @@ class DryRun(Enum):
 
     NONE = "none"
     SERVER = "server"
+
+
+class Via(Enum):
+    """How the admin ports of the Envoys are reached."""
+
+    PORT_FORWARD = "port-forward"
+    EXEC = "exec"
+    URL = "url"
 
 
 Filenames: TypeAlias = Annotated[
@@ -81,6 +92,20 @@ LockTimeout: TypeAlias = Annotated[
 ]
 MaxConnections: TypeAlias = Annotated[
     int, typer.Option("--max-connections", min=1, help="How many Envoys may be asked at once.")
+]
+ViaOption: TypeAlias = Annotated[
+    Via,
+    typer.Option(
+        "--via", help="How Envoys are asked: through port-forward, pilot-agent by exec, or at --proxy-addresses."
+    ),
+]
+ProxyAddresses: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--proxy-addresses",
+        metavar="FILE",
+        help="With --via url: lines of NAMESPACE/POD URL; http://HOST:PORT or unix:///PATH is the admin port.",
+    ),
 ]
 ForceConflicts: TypeAlias = Annotated[
     bool, typer.Option("--force-conflicts", help="Take fields over that another field manager owns.")

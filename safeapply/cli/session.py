@@ -15,12 +15,12 @@ import typer
 
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.connection import Connection, connected
-from safeapply.adapters.envoy import PortForward
 from safeapply.adapters.istiod import IstiodPages
 from safeapply.adapters.kube import KubeCluster
 from safeapply.adapters.terminal import dresser, listener_on
 from safeapply.cli.options import OutputFormat
 from safeapply.cli.planning import Planned, Wanted, plan_against
+from safeapply.cli.reach import Reach
 from safeapply.cli.supervision import run_to_end
 from safeapply.errors import UsageError
 from safeapply.istio.replicas import writes_to
@@ -55,7 +55,7 @@ class Manner:
     force_conflicts: bool
     barrier_timeout: float
     lock_timeout: float
-    max_connections: int
+    reach: Reach
     verbose: bool
     report: Path | None
     """Where the JSON report of the rollout goes, beside what is printed."""
@@ -95,7 +95,7 @@ def roll_out(wants: Wants, manner: Manner) -> int:
 
 async def _carry_out(made: Planned, connection: Connection, cluster: KubeCluster, manner: Manner) -> int:
     clock, events = SystemClock(), list[Event]()
-    proxies = PortForward(connection, max_connections=manner.max_connections)
+    proxies = manner.reach.proxies(connection)
     pages = IstiodPages(connection)
     options = RolloutOptions(
         istiods=pages,

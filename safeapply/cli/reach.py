@@ -1,0 +1,48 @@
+"""How the Envoys are reached: ``--via``, with its company."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safeapply.adapters.addresses import Addresses, read_addresses
+from safeapply.adapters.admin import AdminPorts
+from safeapply.adapters.connection import Connection
+from safeapply.adapters.envoy import PortForward
+from safeapply.adapters.exec import Exec
+from safeapply.cli.options import Via
+from safeapply.errors import UsageError
+
+__all__ = ["Reach", "reach_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """One way to the Envoys."""
+
+    via: Via
+    max_connections: int
+    urls: Mapping[str, str] = field(default_factory=dict)
+    """With ``Via.URL`` the address of each ``namespace/pod``."""
+
+    def proxies(self, connection: Connection) -> AdminPorts:
+        """Return the Envoys of the mesh behind an API server."""
+        match self.via:
+            case Via.PORT_FORWARD:
+                return PortForward(connection, max_connections=self.max_connections)
+            case Via.EXEC:
+                return Exec(connection, max_connections=self.max_connections)
+            case Via.URL:
+                return Addresses(self.urls, max_connections=self.max_connections)
+
+
+def reach_of(via: Via, addresses: Path | None, max_connections: int) -> Reach:
+    """Return what the options ask for.
+
+    Raises:
+        UsageError: the options contradict each other, or the file of addresses is of no use.
+    """
+    if (via is Via.URL) != (addresses is not None):
+        raise UsageError("--via url needs --proxy-addresses FILE, and nothing else does")
+    return Reach(via, max_connections, read_addresses(addresses) if addresses else {})

@@ -72,7 +72,7 @@ class _Comparison:
 
     def dangling(self) -> Iterator[Reference]:
         """Yield the hard references that will miss their cluster, unless they miss it today."""
-        missing_today = {(ref.domain, ref.port, ref.cluster) for ref in self.before.dangling()}
+        missing_today = {(ref.domain, ref.port, ref.cluster) for ref in self.before.dangling() if ref.hard}
         for reference in self.after.dangling():
             if reference.hard and (reference.domain, reference.port, reference.cluster) not in missing_today:
                 yield reference

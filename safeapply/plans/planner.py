@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 
 from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
 from safeapply.istio.proxies import Proxy
@@ -22,6 +21,7 @@ from safeapply.plans.kind_order import SWITCHING_KINDS, with_kind_order
 from safeapply.plans.order_reasons import with_order
 from safeapply.plans.owners import refuse_foreign
 from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
+from safeapply.plans.proofs import proofs
 from safeapply.plans.reasons import reason
 from safeapply.plans.refusals import (
     failure,
@@ -118,19 +118,39 @@ def _steps(transition: Transition, live: Mapping[ResourceId, Resource], options:
     levels = level(follows, phases)
     if isinstance(levels, Cycle):
         return Plan(refusals=(refuse_cycle(levels),))
-    made = _plan_of(transition, levels, phases, options)
+    needs = _needs(transition, levels, follows)
+    made = _plan_of(transition, levels, phases, needs, options)
     return replace(made, steps=with_order(made.steps, levels, constraints, between))
 
 
-def _plan_of(
-    transition: Transition, levels: list[list[Write]], phases: Mapping[Write, Phase], options: PlanOptions
-) -> Plan:
-    states = [transition.state({})]
+def _needs(
+    transition: Transition, levels: Sequence[Sequence[Write]], follows: Mapping[Write, Collection[Write]]
+) -> list[tuple[Expectation, ...]]:
+    """Return what each level waits for: what it needs, and the arrival of the writes that it follows."""
     reached: dict[ResourceId, Stage] = {}
+    unproven: dict[Write, Stage] = {}
+    needs: list[tuple[Expectation, ...]] = []
     for writes in levels:
+        stages, before = dict(reached), transition.state(reached)
         reached.update({write.id: write.stage for write in writes})
-        states.append(transition.state(reached))
-    needs = [preconditions(transition, before, after) for before, after in pairwise(states)]
+        expected = preconditions(transition, before, transition.state(reached))
+        # What one step has waited for, no later one has to.
+        followed = {one for write in writes for one in follows[write] if one in unproven}
+        awaited = {one: unproven.pop(one) for one in sorted(followed, key=lambda write: write.id)}
+        needs.append((*expected, *proofs(transition, before, awaited, expected)))
+        unproven.update({write: stages.get(write.id, Stage.LIVE) for write in writes})
+    return needs
+
+
+def _plan_of(
+    transition: Transition,
+    levels: Sequence[Sequence[Write]],
+    phases: Mapping[Write, Phase],
+    needs: list[tuple[Expectation, ...]],
+    options: PlanOptions,
+) -> Plan:
+    stages = {write.id: write.stage for writes in levels[:-1] for write in writes}
+    last = {write.id: write.stage for writes in levels[-1:] for write in writes}
     steps = tuple(
         Step(
             phase=max((phases[w] for w in writes), key=list(Phase).index),
@@ -141,7 +161,9 @@ def _plan_of(
         )
         for writes, expectations, following in zip(levels, needs, _following(transition, needs), strict=True)
     )
-    return Plan(steps=steps, settled=settled(transition, *states[-2:]) if steps else ())
+    return Plan(
+        steps=steps, settled=settled(transition, transition.state(stages), transition.state({**stages, **last}))
+    )
 
 
 def _following(transition: Transition, needs: list[tuple[Expectation, ...]]) -> Iterable[tuple[Expectation, ...]]:

@@ -126,7 +126,7 @@ def _race(
     routes, views = routes_in_reach(mixture.index, touched), Views(mixture)
     for one in classes:
         dangling = [reference for reference in views.of(one, routes).dangling() if reference.hard]
-        known = {_request(reference) for reference in start.of(one, routes).dangling()} if dangling else set()
+        known = {_request(ref) for ref in start.of(one, routes).dangling() if ref.hard} if dangling else set()
         for reference in dangling:
             if _request(reference) not in known and _served(start, one, reference):
                 return one, reference

@@ -85,6 +85,7 @@ def test_a_scoped_proxy_keeps_a_cluster_until_no_route_leads_there() -> None:
             apply VirtualService shop/web bridge
         2 narrow
             when outbound|9080||reviews unreferenced sidecars in shop
+            when outbound|80||web.shop.svc.cluster.local routed on sidecars in default
             soak 1 s
             apply VirtualService shop/web
     """)
@@ -127,6 +128,7 @@ def test_a_scope_that_trades_hosts_with_a_route_is_both_in_between() -> None:
             apply VirtualService shop/web
         3 narrow
             when outbound|9080||reviews unreferenced sidecars in shop
+            when outbound|9080||ratings routed on sidecars in default
             soak 1 s
             apply Sidecar shop/scope
     """)

@@ -104,5 +104,6 @@ def test_a_wider_route_takes_over_from_a_narrower_one() -> None:
         1 switch
             apply VirtualService default/all
         2 narrow
+            when outbound|9080||reviews routed on gateways in istio-system (istio=ingressgateway)
             delete VirtualService default/web
     """)

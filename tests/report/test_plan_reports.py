@@ -120,6 +120,15 @@ def test_a_refusal_says_what_would_fail_and_what_to_do() -> None:
     """)
 
 
+def test_a_refusal_for_the_sake_of_another_controller_says_so() -> None:
+    """An order of writes has nothing to do with it."""
+    (one, *_) = RENAME_LIVE
+    made = Plan(refusals=(Refusal("foreign-owner", (one,), "all", "Flagger writes it", "leave it"),))
+    assert plan_text(made, live=RENAME_LIVE).splitlines()[0] == (
+        "Refused: another controller writes what would change. Nothing will be written."
+    )
+
+
 def test_a_refusal_of_many_objects_is_wrapped() -> None:
     """At blanks, never inside a name."""
     objects = tuple(ResourceId("", "Service", Namespace("default"), f"service-number-{n}") for n in range(9))

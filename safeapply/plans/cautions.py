@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from safeapply.istio.kinds import DestinationRule, Traffic, VirtualService
 from safeapply.plans.plan import Caution
+from safeapply.plans.policies import denying
 from safeapply.plans.transition import Transition
 from safeapply.plans.versions import Stage
-from safeapply.resources.objects import ResourceId
+from safeapply.resources.objects import Resource, ResourceId
 
 __all__ = ["cautions"]
 
 
-def cautions(transition: Transition) -> Iterator[Caution]:
-    """Yield what the operator should know before the first write."""
+def cautions(transition: Transition, resources: Mapping[ResourceId, Resource]) -> Iterator[Caution]:
+    """Yield what the operator should know before the first write.
+
+    Args:
+        transition: from live to desired.
+        resources: all that is live.
+    """
     for stages in transition.stages.values():
         match stages[Stage.LIVE], stages[Stage.DESIRED]:
             case DestinationRule() as live, DestinationRule() as desired:
@@ -23,6 +29,7 @@ def cautions(transition: Transition) -> Iterator[Caution]:
                 yield from _connections(live, desired)
             case _:
                 pass
+    yield from _denying(transition, resources)
     if transition.assumed:
         yield _assumed(transition.assumed)
 
@@ -46,6 +53,22 @@ def _connections(live: VirtualService, desired: VirtualService) -> Iterator[Caut
             f"{desired.id} changes TCP or TLS routes: Envoy closes the connections that are open when the "
             "old listener has drained (45 s by default), in whatever order things are written",
             (desired.id,),
+        )
+
+
+def _denying(transition: Transition, resources: Mapping[ResourceId, Resource]) -> Iterator[Caution]:
+    """Warn of policies that only together allow what was open (ISTIO.md 5.20)."""
+    staying = (resource for one, resource in resources.items() if one not in transition.changes)
+    pairs = denying(transition.changes.values(), staying, transition.mesh.mesh.root_namespace)
+    found = tuple(sorted({one for pair in pairs for one in pair}))
+    if found:
+        names = ", ".join(map(str, found))
+        yield Caution(
+            "first-allow",
+            f"the first ALLOW policy of a workload denies what it does not name, and none of {names} "
+            "allows all that the others do: until they are all written, or all gone, some requests answer 403; put "
+            "their rules into one policy",
+            found,
         )
 
 

@@ -78,7 +78,7 @@ def plan(
     return replace(
         outcome,
         unchanged=tuple(unchanged),
-        warnings=tuple(cautions(transition)),
+        warnings=tuple(cautions(transition, live)),
         versions={one: change.live.resource_version for one, change in transition.changes.items() if change.live},
         label_keys=transition.label_keys,
     )

@@ -11,14 +11,14 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 from typing import Final
 
 from safeapply.plans.changes import Change
 from safeapply.plans.references import values
 from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
 
-__all__ = ["AUTHORIZATION_POLICY", "REQUEST_AUTHENTICATION", "allow_order", "overlap", "uses_tokens"]
+__all__ = ["AUTHORIZATION_POLICY", "REQUEST_AUTHENTICATION", "allow_order", "denying", "overlap", "uses_tokens"]
 
 SECURITY = "security.istio.io"
 AUTHORIZATION_POLICY: Final = GroupKind(SECURITY, "AuthorizationPolicy")
@@ -58,6 +58,25 @@ def allow_order(changes: Iterable[Change], root_namespace: Namespace) -> Iterato
         yield from ((a.resource.id, b.resource.id) for a, b in pairs if overlap(a.resource, b.resource))
 
 
+def denying(
+    changes: Iterable[Change], staying: Iterable[Resource], root_namespace: Namespace
+) -> Iterator[tuple[ResourceId, ResourceId]]:
+    """Yield pairs of policies of which the first to come, or the last to go, denies what only the other one allows.
+
+    Where another ALLOW policy is there before and after, nothing was open to all, and nothing is taken away.
+    """
+    found = [one for one in map(_allowing, changes) if one is not None]
+    guarding = [one for one in staying if one.id.group_kind == AUTHORIZATION_POLICY and _allowed(one) is not None]
+    guarding += [one.resource for one in found if one.before is not None and one.after is not None]
+    for several in _together(found, root_namespace):
+        new = [(one.resource, one.after) for one in several if one.before is None and one.after is not None]
+        old = [(one.resource, one.before) for one in several if one.after is None and one.before is not None]
+        for (one, these), (other, those) in (*combinations(new, 2), *combinations(old, 2)):
+            apart = not _within(these, those) and not _within(those, these) and overlap(one, other)
+            if apart and not any(_guards(guard, one, root_namespace) for guard in guarding):
+                yield one.id, other.id
+
+
 def uses_tokens(one: Resource) -> bool:
     """Tell whether a policy or a route asks for what only a RequestAuthentication can know (ISTIO.md 5.17)."""
     source = ("rules", "[]", "from", "[]", "source")
@@ -74,6 +93,10 @@ def overlap(one: Resource, other: Resource) -> bool:
     """Tell whether two policies of namespaces that meet can select one workload."""
     pairs, others = (set(_selector(resource)) for resource in (one, other))
     return not any(key == known and value != wanted for key, value in pairs for known, wanted in others)
+
+
+def _guards(guard: Resource, one: Resource, root: Namespace) -> bool:
+    return guard.id.namespace in {root, one.id.namespace} and overlap(guard, one)
 
 
 def _together(found: list[_Allowing], root: Namespace) -> Iterator[list[_Allowing]]:

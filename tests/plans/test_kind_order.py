@@ -232,6 +232,25 @@ def test_a_policy_is_there_before_the_one_that_it_replaces_goes() -> None:
     """)
 
 
+def warned(live: str, desired: str, deleted: tuple[str, ...] = ()) -> list[str]:
+    """Return the codes of the warnings."""
+    return [one.code for one in make_plan(live, desired, deleted=deleted).warnings]
+
+
+def test_policies_that_only_together_allow_what_was_open_are_warned_of() -> None:
+    """No order helps: whichever comes first denies what the other one allows (ISTIO.md 5.20)."""
+    both = authorization("get", GET) + authorization("put", PUT)
+    assert warned("", both) == ["first-allow"]
+    assert warned(both, "", ("AuthorizationPolicy/get", "AuthorizationPolicy/put")) == ["first-allow"]
+
+
+def test_policies_that_join_another_one_are_not_warned_of() -> None:
+    """Nothing is open where an ALLOW policy is live already, and one that allows all the rest comes first."""
+    both = authorization("get", GET) + authorization("put", PUT)
+    assert warned(authorization("live", "{}"), both) == []
+    assert warned("", both.replace("rules: [" + PUT, "rules: [" + GET + ", " + PUT)) == []
+
+
 def test_policies_of_different_workloads_and_denials_have_no_order() -> None:
     """Only ALLOW policies that can meet on one workload take from each other."""
     desired = (

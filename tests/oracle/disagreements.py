@@ -90,7 +90,7 @@ KNOWN = (
         "several DestinationRules for one host: order left open, narrow bridges, expectations that both satisfy",
         "DESIGN 4.2, 6; ISTIO 3",
         several_rules,
-        frozenset({Verdict.NO_CLUSTER, Verdict.UNPROVEN, Verdict.DANGLING, *_NEEDLESS}),
+        frozenset({Verdict.UNPROVEN, *_NEEDLESS}),
     ),
     Disagreement(
         "a DestinationRule moves to another host: no bridge at the old one",

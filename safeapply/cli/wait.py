@@ -14,7 +14,10 @@ from safeapply.cli.options import (
     NamespaceName,
     Output,
     OutputFormat,
+    ProxyAddresses,
     Verbose,
+    Via,
+    ViaOption,
 )
 
 __all__ = ["wait"]
@@ -36,6 +39,8 @@ def wait(  # noqa: PLR0913  one parameter for each option
     timeout: Annotated[str, typer.Option("--timeout", help="How long to wait; exits 3 when it is over.")] = "5m",
     output: Output = OutputFormat.TEXT,
     max_connections: MaxConnections = 64,
+    via: ViaOption = Via.PORT_FORWARD,
+    proxy_addresses: ProxyAddresses = None,
     istio_namespace: IstioNamespace = "istio-system",
     kubeconfig: Kubeconfig = None,
     context: Context = None,
@@ -44,6 +49,7 @@ def wait(  # noqa: PLR0913  one parameter for each option
     """Wait until the Envoys themselves show that a subset, a route or a removal has reached every one of them."""
     from safeapply.cli.conditions import condition_of
     from safeapply.cli.durations import seconds_of
+    from safeapply.cli.reach import reach_of
     from safeapply.cli.waiting import Terms, wait_for
     from safeapply.resources.objects import Namespace
 
@@ -55,7 +61,7 @@ def wait(  # noqa: PLR0913  one parameter for each option
         namespace=Namespace(namespace) if namespace else None,
         patience=patience,
         output=output,
-        max_connections=max_connections,
+        reach=reach_of(via, proxy_addresses, max_connections),
         root_namespace=Namespace(istio_namespace),
         kubeconfig=kubeconfig,
         context=context,

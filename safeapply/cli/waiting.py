@@ -12,12 +12,12 @@ import typer
 
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.connection import Connection, connected
-from safeapply.adapters.envoy import PortForward
 from safeapply.adapters.istiod import IstiodPages
 from safeapply.adapters.kube import KubeCluster
 from safeapply.adapters.terminal import listener_on
 from safeapply.cli.conditions import condition_of
 from safeapply.cli.options import OutputFormat
+from safeapply.cli.reach import Reach
 from safeapply.cli.supervision import run_to_end
 from safeapply.errors import BarrierTimeoutError
 from safeapply.istio.snapshot import MeshSettings
@@ -39,7 +39,7 @@ class Terms:
     namespace: Namespace | None
     patience: float
     output: OutputFormat
-    max_connections: int
+    reach: Reach
     root_namespace: Namespace
     kubeconfig: str | None
     context: str | None
@@ -83,7 +83,7 @@ async def _wait(terms: Terms, clock: SystemClock, events: list[Event]) -> None:
 
 async def _await(terms: Terms, connection: Connection, clock: SystemClock, emit: Callable[[Event], None]) -> None:
     default = terms.namespace or Namespace(connection.namespace)
-    proxies = PortForward(connection, max_connections=terms.max_connections)
+    proxies = terms.reach.proxies(connection)
     pages, cluster = IstiodPages(connection), KubeCluster(connection)
     poller = Poller(
         cluster, proxies, clock, emit, frozenset(), DEFAULT_PACE, pages, root_namespace=terms.root_namespace

@@ -8,7 +8,7 @@ istiod sees the objects of one kind in the order in which they were written, so 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, permutations, product
@@ -105,7 +105,24 @@ def _together(found: list[_Allowing], root: Namespace) -> Iterator[list[_Allowin
     for one in found:
         spaces[one.resource.id.namespace].append(one)
     shared = spaces.pop(root, [])
-    yield from ([*several, *shared] for several in spaces.values()) if spaces else (shared,)
+    for several in ([*several, *shared] for several in spaces.values()) if spaces else (shared,):
+        yield from _by_label(several)
+
+
+def _by_label(found: list[_Allowing]) -> Iterator[list[_Allowing]]:
+    """Yield those that can meet on one workload: by the label that most select by, if they select by it at all."""
+    selectors = [(one, dict(_selector(one.resource))) for one in found]
+    keys = Counter(key for _, selector in selectors for key in selector)
+    if not keys:
+        yield found
+        return
+    key = max(sorted(keys), key=keys.__getitem__)
+    anywhere = [one for one, selector in selectors if key not in selector]
+    groups: dict[str, list[_Allowing]] = defaultdict(list)
+    for one, selector in selectors:
+        if key in selector:
+            groups[selector[key]].append(one)
+    yield from ([*several, *anywhere] for several in groups.values())
 
 
 def _allowing(change: Change) -> _Allowing | None:

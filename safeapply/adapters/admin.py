@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
-from safeapply.adapters.lanes import Lanes
+from safeapply.adapters.lanes import MOMENT, Lanes
 from safeapply.adapters.lines import Line, TunnelError
 from safeapply.errors import ProxyError
 from safeapply.istio.proxies import Proxy
@@ -18,10 +18,12 @@ __all__ = ["AdminPorts"]
 class AdminPorts:
     """Lines to the admin ports of many Envoys; how one is opened is the caller's."""
 
-    def __init__(self, opened: Callable[[Proxy], Awaitable[Line]], *, max_connections: int) -> None:
+    def __init__(
+        self, opened: Callable[[Proxy], Awaitable[Line]], *, max_connections: int, moment: float = MOMENT
+    ) -> None:
         self._opened = opened
         self._most = max_connections
-        self._lanes = Lanes(max_connections)
+        self._lanes = Lanes(max_connections, moment=moment)
         self._idle: OrderedDict[str, Line] = OrderedDict()
         """Open lines that nobody uses now, the longest unused first, by the pod's uid."""
         self._open = 0

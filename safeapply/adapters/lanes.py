@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-__all__ = ["Lanes"]
+__all__ = ["MOMENT", "Lanes"]
 
 MOMENT = 1.0
 """Seconds after which an answer is slow."""
@@ -20,7 +20,8 @@ MOMENT = 1.0
 class Lanes:
     """Places for questions, some quick and some slow; a single place is for all."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, *, moment: float = MOMENT) -> None:
+        self._moment = moment
         slow = places // 2
         self._quick = asyncio.Semaphore(places - slow)
         self._slow = asyncio.Semaphore(slow) if slow else self._quick
@@ -43,7 +44,7 @@ class Lanes:
         try:
             async with asyncio.timeout(deadline) as limit:
                 loop = asyncio.get_running_loop()
-                timer = loop.call_later(MOMENT, self._step_aside, turn, limit)
+                timer = loop.call_later(self._moment, self._step_aside, turn, limit)
                 self._late.add(who)
                 try:
                     yield

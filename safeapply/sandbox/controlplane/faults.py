@@ -13,7 +13,7 @@ class Faults:
 
     withheld: set[str] = field(default_factory=set)
     """Clusters whose endpoints are not sent, so that they warm (ENVOY.md 2)."""
-    corrupted: set[tuple[str, str]] = field(default_factory=set)
-    """(proxy, type) whose resources are sent with a fault that Envoy refuses."""
+    corrupted: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    """(proxy, type) whose resources are sent with a fault that Envoy refuses: those of these names, or all."""
     dropped: set[str] = field(default_factory=set)
     """Proxies that get no stream."""

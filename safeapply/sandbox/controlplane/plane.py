@@ -186,13 +186,16 @@ class ControlPlane:
         self._faults.withheld -= set(self._faults.withheld if clusters is None else clusters)
         self._catch_up()
 
-    def corrupt(self, proxy: str, kind: str) -> None:
-        """Spoil what is sent of one type (``CDS``, ``EDS``, ``LDS``, ``RDS``) to a proxy, so that it refuses it."""
-        self._faults.corrupted.add((proxy, kind))
+    def corrupt(self, proxy: str, kind: str, *names: str) -> None:
+        """Spoil what is sent of one type (``CDS``, ``EDS``, ``LDS``, ``RDS``) to a proxy, so that it refuses it.
+
+        With names only those resources are spoilt, and what Envoy makes of the others is its own.
+        """
+        self._faults.corrupted[proxy, kind] = frozenset(names)
 
     def mend(self, proxy: str, kind: str) -> None:
         """Stop spoiling, and send again what was refused."""
-        self._faults.corrupted.discard((proxy, kind))
+        self._faults.corrupted.pop((proxy, kind), None)
         self._catch_up()
 
     def drop(self, proxy: str) -> None:

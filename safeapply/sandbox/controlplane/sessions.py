@@ -183,8 +183,12 @@ class Session:
             subscription.sent.pop(name, None)
         subscription.unanswered[nonce] = tuple(resources)
         subscription.nonces = replace(subscription.nonces, sent=nonce)
-        if (self.proxy, kind.name) in self._faults.corrupted:
-            resources = {name: _spoilt(kind, each) for name, each in resources.items()}
+        spoilt = self._faults.corrupted.get((self.proxy, kind.name))
+        if spoilt is not None:
+            resources = {
+                name: each if spoilt and name not in spoilt else _spoilt(kind, each)
+                for name, each in resources.items()
+            }
         self._send(Response(kind, nonce, resources, gone))
 
     def _close(self, subscription: _Subscription, request: Request) -> None:

@@ -34,6 +34,9 @@ class Role(Enum):
     GATEWAY = "gateway"
     WAYPOINT = "waypoint"
 
+    # Members are singletons; Enum's own hash is written in Python, and views are looked up by the million.
+    __hash__ = object.__hash__
+
 
 class Condition(Enum):
     """Where the pod of an Envoy stands in its life."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import churn, planning, rollouts
+from benchmarks import churn, fleet, planning, rollouts
 
-GROUPS = {"planning": planning.figures, "rollouts": rollouts.figures, "churn": churn.figures}
+GROUPS = {
+    "planning": planning.figures,
+    "rollouts": rollouts.figures,
+    "churn": churn.figures,
+    "fleet": fleet.figures,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or GROUPS:

@@ -103,6 +103,8 @@ class Answer:
 
     status: int
     body: bytes
+    seconds: float = 0.0
+    """How long it took, waiting for a turn to ask left out; 0 where nobody looked."""
 
 
 class Proxies(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from safeapply.adapters.lanes import MOMENT, Lanes
 from safeapply.adapters.lines import Line, TunnelError
@@ -34,13 +35,14 @@ class AdminPorts:
         Raises:
             ProxyError: no whole HTTP answer came back.
         """
-        begun = 0.0
+        loop, begun = asyncio.get_running_loop(), 0.0
         try:
             async with self._lanes.place(proxy.uid, deadline):
-                begun = asyncio.get_running_loop().time()
-                return await self._ask(proxy, path)
+                begun = loop.time()
+                answer = await self._ask(proxy, path)
+                return replace(answer, seconds=loop.time() - begun)
         except TimeoutError as error:
-            seconds = asyncio.get_running_loop().time() - begun
+            seconds = loop.time() - begun
             raise ProxyError(proxy.id, f"no answer within {seconds:.1g} s") from error
         except TunnelError as error:
             raise ProxyError(proxy.id, str(error)) from error

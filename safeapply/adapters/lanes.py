@@ -27,6 +27,8 @@ class Lanes:
         self._slow = asyncio.Semaphore(slow) if slow else self._quick
         self._late: set[str] = set()
         """Who was slow or silent the last time."""
+        self._kept: dict[str, tuple[asyncio.Semaphore, asyncio.Handle]] = {}
+        """Places of those who were answered in this turn of the loop: the next question often follows at once."""
 
     @asynccontextmanager
     async def place(self, who: str, deadline: float) -> AsyncIterator[None]:
@@ -39,8 +41,7 @@ class Lanes:
         Raises:
             TimeoutError: it took longer; or longer than a moment, while all slow places are taken.
         """
-        turn = _Turn(self._slow if who in self._late else self._quick)
-        await turn.lane.acquire()
+        turn = _Turn(await self._lane(who))
         try:
             async with asyncio.timeout(deadline) as limit:
                 loop = asyncio.get_running_loop()
@@ -55,7 +56,26 @@ class Lanes:
         finally:
             if turn.step is not None:
                 turn.step.cancel()
-            turn.lane.release()
+            self._keep(who, turn.lane)
+
+    async def _lane(self, who: str) -> asyncio.Semaphore:
+        """Return the lane in which there is a place now: the one that was kept, or the next that is free."""
+        kept = self._kept.pop(who, None)
+        if kept is not None:
+            kept[1].cancel()
+            return kept[0]
+        lane = self._slow if who in self._late else self._quick
+        await lane.acquire()
+        return lane
+
+    def _keep(self, who: str, lane: asyncio.Semaphore) -> None:
+        """Give a place back, unless the same one goes on asking before anybody else runs."""
+
+        def give_back() -> None:
+            del self._kept[who]
+            lane.release()
+
+        self._kept[who] = (lane, asyncio.get_running_loop().call_soon(give_back))
 
     def _step_aside(self, turn: _Turn, limit: asyncio.Timeout) -> None:
         turn.step = asyncio.ensure_future(self._change_lane(turn, limit))

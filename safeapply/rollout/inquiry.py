@@ -64,7 +64,7 @@ class Inquiry:
     """The proxy's counters when the barrier closed, where they are known."""
     _diagnosis: Diagnosis = field(init=False)
     _took: float = 0.0
-    """How long the last reading took."""
+    """How many seconds the proxy took for the last reading."""
     _task: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
@@ -121,9 +121,9 @@ class Inquiry:
         await self.proxies.release(self.proxy)
 
     async def _round(self, reader: Reader) -> bool:
-        begun = self.clock.now()
+        before = reader.spent
         self.verdict = await self._verdict(reader)
-        self._took = self.clock.now() - begun
+        self._took = reader.spent - before
         self.agreeing = self.agreeing + 1 if isinstance(self.verdict, Holds) else 0
         return self.converged
 

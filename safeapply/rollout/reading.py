@@ -48,6 +48,8 @@ class Reader:
     expectations: tuple[Expectation, ...]
     deadline: float
     """Seconds that one answer may take."""
+    spent: float = 0.0
+    """Seconds that the proxy took for all answers so far."""
     _interest: Interest = field(init=False)
     _routes: dict[str, RouteConfig] = field(default_factory=dict)
     _listeners: Listeners | None = None
@@ -96,7 +98,9 @@ class Reader:
         return Reading(clusters, endpoints, await self._read_routes(in_play), listeners)
 
     async def _ask(self, path: str) -> Answer:
-        return await self.proxies.ask(self.proxy, path, deadline=self.deadline)
+        answer = await self.proxies.ask(self.proxy, path, deadline=self.deadline)
+        self.spent += answer.seconds
+        return answer
 
     async def _ask_briefly(self, path: str) -> Answer:
         """Ask, and ask for everything where this Envoy's limit on expressions is lower than Istio sets it."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -24,6 +25,7 @@ class Websockets:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._session: aiohttp.ClientSession | None = None
+        self._proxy = _proxy_of_environment(connection.server)
 
     async def open(
         self, path: str, query: Iterable[tuple[str, str]], *, protocols: tuple[str, ...], what: str
@@ -60,15 +62,21 @@ class Websockets:
         if self._session is None:
             # Loading all CAs takes longer than many questions: the context is the client's own.
             connector = aiohttp.TCPConnector(limit=0, ssl=self._connection.client.rest_client.ssl_context)
-            self._session = aiohttp.ClientSession(connector=connector, trust_env=True)
+            self._session = aiohttp.ClientSession(connector=connector)
         return self._session
 
     def _ways(self) -> dict[str, Any]:
         """Return how the kubeconfig wants the server to be reached."""
         settings = self._connection.client.configuration
         ways = {
-            "proxy": settings.proxy,
+            "proxy": settings.proxy or self._proxy,
             "proxy_headers": settings.proxy_headers,
             "server_hostname": settings.tls_server_name,
         }
         return {name: value for name, value in ways.items() if value}
+
+
+def _proxy_of_environment(server: str) -> str | None:
+    """Return what ``HTTPS_PROXY`` and its like say; the library would look again for each websocket."""
+    parts = urlsplit(server)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)

@@ -20,6 +20,7 @@ from safeapply.xds.questions import (
     LISTENER_BODIES,
     LISTENER_CHANGES,
     READY,
+    ROUTE_BODIES,
     ROUTE_CHANGES,
     cluster_question,
     endpoint_question,
@@ -131,28 +132,39 @@ class Reader:
         return found
 
     async def _read_listeners(self, *, wide: bool) -> Listeners:
-        if self._listeners is not None and not wide and not self._listeners.references:
-            return self._listeners
-        answer = await self._ask_briefly(LISTENER_CHANGES)
-        seen = configdump.changes(answer.status, answer.body)
-        if self._listeners is None or seen != self._listeners_seen:
-            answer = await self._ask_briefly(LISTENER_BODIES)
-            self._listeners = references.listeners(answer.status, answer.body, self._interest)
-            self._listeners_seen = seen
+        if self._listeners is None:
+            return await self._read_listener_bodies()
+        if wide or self._listeners.references:
+            answer = await self._ask_briefly(LISTENER_CHANGES)
+            if configdump.changes(answer.status, answer.body) != self._listeners_seen:
+                return await self._read_listener_bodies()
+        return self._listeners
+
+    async def _read_listener_bodies(self) -> Listeners:
+        """Read all listeners; their bodies tell as well when they were last updated."""
+        answer = await self._ask_briefly(LISTENER_BODIES)
+        self._listeners_seen = configdump.changes(answer.status, answer.body)
+        self._listeners = references.listeners(answer.status, answer.body, self._interest)
         return self._listeners
 
     async def _read_routes(self, in_play: Collection[str] | None) -> tuple[RouteConfig, ...]:
+        if in_play is None and not self._routes:
+            self._take(await self._ask_briefly(ROUTE_BODIES))
+            return tuple(self._routes.values())
         seen = await self._route_times(in_play)
         stale = [
             name for name, at in seen.items() if name not in self._routes or self._routes[name].last_updated != at
         ]
         for part in parts(stale):
-            answer = await self._ask_briefly(route_question(part))
-            for one in references.route_configs(answer.status, answer.body, self._interest):
-                self._routes[one.name] = one
+            self._take(await self._ask_briefly(route_question(part)))
         gone = (self._routes.keys() if in_play is None else set(in_play)) - seen.keys()
         self._routes = {name: route for name, route in self._routes.items() if name not in gone}
         return tuple(self._routes.values())
+
+    def _take(self, answer: Answer) -> None:
+        """Remember the route configurations of an answer."""
+        for one in references.route_configs(answer.status, answer.body, self._interest):
+            self._routes[one.name] = one
 
     async def _route_times(self, in_play: Collection[str] | None) -> Mapping[str, str]:
         """Return when each route configuration was last updated."""

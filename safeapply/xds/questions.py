@@ -17,6 +17,7 @@ __all__ = [
     "LISTENER_BODIES",
     "LISTENER_CHANGES",
     "READY",
+    "ROUTE_BODIES",
     "ROUTE_CHANGES",
     "cluster_question",
     "endpoint_question",
@@ -40,6 +41,7 @@ def _all_but(prefix: str) -> str:
 NO_CLUSTER = PATTERN + quote(_all_but("outbound|"), safe="")
 """Envoy builds the whole dump and cuts the answer out of it: without thousands of clusters it is done sooner."""
 ROUTE_CHANGES = f"{DUMP}resource=dynamic_route_configs&mask=route_config.name,last_updated{NO_CLUSTER}"
+ROUTE_BODIES = f"{DUMP}resource=dynamic_route_configs{NO_CLUSTER}"
 LISTENER_CHANGES = (
     f"{DUMP}resource=dynamic_listeners"
     "&mask=name,active_state.last_updated,warming_state.last_updated,draining_state.last_updated"

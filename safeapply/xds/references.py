@@ -44,7 +44,7 @@ class Interest:
         """Tell whether some JSON may say anything of interest; a no is certain."""
         if self._needles is None:
             return True
-        text = bytes(body)
+        text = body if isinstance(body, bytes) else bytes(body)
         return any(needle in text for needle in self._needles)
 
     def among(self, names: Iterable[ClusterName]) -> frozenset[ClusterName]:
@@ -79,6 +79,17 @@ class Listeners:
     route_configs: frozenset[str]
 
 
+class _Named(msgspec.Struct):
+    name: str = ""
+
+
+class _RouteConfigHead(msgspec.Struct):
+    """What has to be known of a configuration in which nothing is of interest."""
+
+    route_config: _Named = msgspec.field(default_factory=_Named)
+    last_updated: str = ""
+
+
 class _VirtualHost(msgspec.Struct):
     domains: list[str] = []
     routes: list[Any] = []
@@ -109,6 +120,11 @@ def route_configs(status: int, body: bytes, interest: Interest = EVERYTHING) -> 
     Raises:
         UnreadableError: the answer proves nothing.
     """
+    if not interest.may_be_in(body):
+        return tuple(
+            RouteConfig(one.route_config.name, one.last_updated, ())
+            for one in decoded(status, body, Dump[_RouteConfigHead]).configs
+        )
     found = decoded(status, body, Dump[_DynamicRouteConfig]).configs
     return tuple(
         RouteConfig(one.route_config.name, one.last_updated, tuple(_hosts(one.route_config, interest)))

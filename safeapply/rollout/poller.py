@@ -18,6 +18,7 @@ from safeapply.ports import Clock, Cluster, Istiods, Proxies
 from safeapply.resources.objects import Namespace
 from safeapply.rollout.durations import duration
 from safeapply.rollout.events import BarrierPassed, Event, NoProxies, ReplicasAsked, Straggler, Unasked, Waiting
+from safeapply.rollout.hearsay import Hearsay
 from safeapply.rollout.inquiry import Inquiry, Pace
 from safeapply.rollout.oversight import Oversight
 from safeapply.rollout.roster import Roster
@@ -79,6 +80,7 @@ class _Barrier:
     oversight: Oversight | None
     started: float
     roster: Roster = field(init=False)
+    hearsay: Hearsay = field(init=False)
     inquiries: dict[tuple[str, int], Inquiry] = field(default_factory=dict)
     """By the life of the proxy: a container that was started anew has to show everything again."""
     missing: set[tuple[str, int]] = field(default_factory=set)
@@ -98,10 +100,12 @@ class _Barrier:
     def __post_init__(self) -> None:
         poller = self.poller
         self.roster = Roster(poller.cluster, poller.clock, poller.pace, poller.root_namespace, self.stirred.set)
+        self.hearsay = Hearsay(poller.istiods, poller.clock, lambda: self.roster.replicas)
 
     async def open(self, limit: float) -> None:
         clock = self.poller.clock
         self.roster.begin()
+        self.hearsay.begin()
         while not await self._holds():
             if clock.now() >= limit:
                 raise self._complaint(limit - self.started)
@@ -118,6 +122,7 @@ class _Barrier:
 
     async def close(self) -> None:
         await self.roster.end()
+        await self.hearsay.end()
         await asyncio.gather(*(inquiry.end() for inquiry in self.inquiries.values()))
 
     async def _holds(self) -> bool:
@@ -201,7 +206,11 @@ class _Barrier:
 
     def _stragglers(self) -> tuple[Straggler, ...]:
         found = (one for life, one in self.inquiries.items() if life in self.missing)
-        return tuple(Straggler(one.proxy.id, one.why) for one in found)
+        return tuple(Straggler(one.proxy.id, self._why(one)) for one in found)
+
+    def _why(self, inquiry: Inquiry) -> str:
+        verdict = self.hearsay.explained(inquiry.proxy.id, inquiry.verdict)
+        return inquiry.why if verdict == inquiry.verdict else str(verdict)
 
     def _passed(self) -> None:
         now = self.poller.clock.now()

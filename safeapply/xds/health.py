@@ -15,7 +15,7 @@ import msgspec
 
 from safeapply.xds.configdump import OK, UnreadableError, quoted
 
-__all__ = ["HEALTH", "LISTENER_ERRORS", "Health", "health", "listener_errors", "rejected_since"]
+__all__ = ["HEALTH", "LISTENER_ERRORS", "Health", "health", "in_short", "listener_errors", "rejected_since"]
 
 HEALTH = "/stats?filter=" + quote(
     r"^(cluster_manager\.cds|listener_manager\.lds|http\..*\.rds\..*)\.update_rejected$"
@@ -29,6 +29,8 @@ STREAMS = "cluster.xds-grpc.upstream_rq_active"
 TYPES = (("cluster_manager.", "CDS"), ("listener_manager.", "LDS"), ("http.", "RDS"))
 NOISE = re.compile(r"goo\.gle/debug\w+\s+")
 """Randomised words that protobuf puts into error texts, so that nobody matches them."""
+SHOWN = 200
+"""Characters of an error text that are shown: some hold the whole resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,13 @@ def listener_errors(status: int, body: bytes) -> tuple[str, ...]:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableError(f"the admin port answered what is not a config dump: {quoted(body)}") from error
     return tuple(
-        f"{one.name}: {NOISE.sub('', one.error_state.details)}"
+        f"{one.name}: {in_short(one.error_state.details)}"
         for one in found
         if one.error_state and one.error_state.details
     )
+
+
+def in_short(words: str) -> str:
+    """Return an error text of Envoy's on one line, without what is random in it, and cut where it is long."""
+    text = " ".join(NOISE.sub("", words).split())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

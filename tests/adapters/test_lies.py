@@ -10,14 +10,18 @@ import asyncio
 import contextlib
 import json
 import re
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from safeapply.adapters.addresses import Addresses
+from safeapply.adapters.envoy import PortForward
+from safeapply.adapters.istiod import IstiodPages
 from safeapply.errors import SandboxError
 from safeapply.resources.objects import Document
 from safeapply.sandbox.envoys import Envoy
+from safeapply.sandbox.sockets import debug_socket
 from safeapply.sandbox.watching import WatchType
 from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, RouteRefers
 from safeapply.xds.health import HEALTH
@@ -204,16 +208,24 @@ async def test_a_cluster_update_that_was_refused_in_part(lab: Lab) -> None:
 
 
 async def test_a_refused_route(lab: Lab) -> None:
-    """Envoy keeps the old one, and says in no dump that there was another: its content tells."""
+    """Envoy keeps the old one, and tells of no other: its content does, and istiod says why."""
     gate = await client(lab, rule("v1", "v2"), route("v1"))
+    gate.sockets = {**gate.sockets, "istiod-0": debug_socket(lab.run, lab.plane.replica_of("client.default"))}
     lab.plane.corrupt("client.default", "RDS")
     lab.write(route("v2"))
     await until(lambda: lab.plane.nacks, "nothing was refused")
-    async with way("port-forward", gate) as proxies:
-        said = await reason(proxies, "client", RouteRefers(REVIEWS_HOST, V2))
-        assert said == f"the route of {REVIEWS_HOST} does not name {V2} yet"
+    async with gate.serving() as connection, AsyncExitStack() as stack:
+        proxies, pages = PortForward(connection), IstiodPages(connection)
+        for one in (proxies, pages):
+            stack.push_async_callback(one.close)
         said = await reason(proxies, "client", ClusterUnreferenced(V1))
         assert said == f"route configuration 9080 still names {V1}"
+        moved = RouteRefers(REVIEWS_HOST, V2)
+        said = await reason(proxies, "client", moved, patience=2.5, istiods=pages)
+    assert said == (
+        "rejected RDS (Only a single wildcard domain is permitted in route 9080); "
+        f"the route of {REVIEWS_HOST} does not name {V2} yet"
+    )
 
 
 async def test_a_refused_listener(lab: Lab) -> None:

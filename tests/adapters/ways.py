@@ -26,12 +26,13 @@ from safeapply.adapters.envoy import PortForward
 from safeapply.adapters.exec import Exec
 from safeapply.errors import BarrierTimeoutError
 from safeapply.istio.proxies import Proxy
-from safeapply.ports import Answer, Proxies
+from safeapply.ports import Answer, Istiods, Proxies
 from safeapply.rollout.poller import Poller
 from safeapply.sandbox.apiserver.portforward import forward, ports_of
 from safeapply.xds.expectations import Expectation
 from safeapply.xds.identity import IDENTITY
 from safeapply.xds.questions import READY
+from tests.rollout.istiods import istiod
 from tests.rollout.memory import MemoryCluster
 
 CUT = -1
@@ -61,7 +62,7 @@ class Gate:
     async def serving(self) -> AsyncIterator[Connection]:
         """Serve, and hand over a connection that leads here."""
         app = web.Application()
-        app.router.add_get("/api/v1/namespaces/default/pods/{pod}/{what}", self._answer)
+        app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/{what}", self._answer)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -195,9 +196,17 @@ class Heard:
         await self.proxies.release(proxy)
 
 
-async def reason(proxies: Proxies, pod: str, *expectations: Expectation, patience: float = 0.6) -> str:
+async def reason(
+    proxies: Proxies,
+    pod: str,
+    *expectations: Expectation,
+    patience: float = 0.6,
+    istiods: Istiods | None = None,
+) -> str:
     """Wait for a barrier that has to stay closed, and return what the report says of the one proxy."""
-    poller = Poller(MemoryCluster([pod]), proxies, SystemClock(), lambda _: None, frozenset())
+    cluster = MemoryCluster([pod])
+    cluster.pods.append(istiod("istiod-0"))
+    poller = Poller(cluster, proxies, SystemClock(), lambda _: None, frozenset(), istiods=istiods)
     try:
         await poller.wait(1, expectations, patience=patience)
     except BarrierTimeoutError as error:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
-from safeapply.errors import ClusterChangedError, ClusterUnreachableError, IstiodError, ProxyError, RejectedError
+from safeapply.errors import ClusterChangedError, ClusterUnreachableError, ProxyError, RejectedError
 from safeapply.istio.kinds import POD
 from safeapply.istio.proxies import Labels, Proxy, Role
-from safeapply.istio.replicas import CONFIGZ, Replica
 from safeapply.ports import Answer, Changed, Gone, Listed, Sighting
 from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
 from safeapply.xds.health import HEALTH
@@ -262,40 +261,3 @@ def pod(name: str, *, ready: bool = True, uid: str = "", restarts: int = 0) -> R
 def proxy(name: str) -> Proxy:
     """Return a ready sidecar in namespace default."""
     return Proxy(Namespace("default"), name, name, Role.SIDECAR, Labels(), ready=True)
-
-
-class MemoryIstiods:
-    """Replicas of istiod that have seen what their scripts say; None for one that does not answer."""
-
-    def __init__(
-        self, clock: JumpingClock, scripts: Mapping[str, Callable[[float], Mapping[str, str] | None]]
-    ) -> None:
-        self._clock = clock
-        self._scripts = scripts
-        self.asked: list[str] = []
-
-    async def ask(self, replica: Replica, path: str, *, deadline: float) -> Answer:
-        """Answer ``/debug/configz``: resourceVersions of DestinationRules in namespace default."""
-        await asyncio.sleep(0)
-        assert path == CONFIGZ
-        self.asked.append(replica.pod)
-        known = self._scripts[replica.pod](self._clock.now())
-        if known is None:
-            raise IstiodError(replica.id, f"no answer within {deadline:g} s")
-        page = [
-            {
-                "kind": "DestinationRule",
-                "apiVersion": "networking.istio.io/v1",
-                "metadata": {"name": name, "namespace": "default", "resourceVersion": version},
-            }
-            for name, version in known.items()
-        ]
-        return Answer(200, json.dumps(page).encode())
-
-
-def istiod(name: str, revision: str = "default") -> Resource:
-    """Return the pod of a replica of istiod."""
-    labels = {"app": "istiod", "istio.io/rev": revision}
-    metadata = {"name": name, "namespace": "istio-system", "uid": name, "labels": labels}
-    document = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {"phase": "Running"}}
-    return Resource(ResourceId("", "Pod", Namespace("istio-system"), name), document)

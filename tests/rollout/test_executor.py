@@ -16,15 +16,14 @@ from safeapply.rollout.executor import RolloutOptions, carry_out
 from safeapply.rollout.lock import Lock, held
 from safeapply.xds.expectations import ClusterActive, ClusterUnreferenced, Expectation
 from safeapply.xds.names import ClusterName
+from tests.rollout.istiods import MemoryIstiods, istiod
 from tests.rollout.memory import (
     JumpingClock,
     MemoryCluster,
-    MemoryIstiods,
     MemoryProxies,
     Script,
     Shown,
     always,
-    istiod,
     then,
 )
 

@@ -13,14 +13,13 @@ from safeapply.rollout.events import BarrierPassed, Event, ReplicasAsked, Waitin
 from safeapply.rollout.poller import Poller
 from safeapply.xds.expectations import ClusterActive, ClusterUnreferenced, Expectation
 from safeapply.xds.names import ClusterName
+from tests.rollout.istiods import MemoryIstiods, istiod
 from tests.rollout.memory import (
     JumpingClock,
     MemoryCluster,
-    MemoryIstiods,
     MemoryProxies,
     Shown,
     always,
-    istiod,
     pod,
 )
 

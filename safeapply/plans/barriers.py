@@ -17,7 +17,14 @@ from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.subsets import effective_subsets, rules_in_path
 from safeapply.istio.view import Views
 from safeapply.plans.transition import Transition
-from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
+from safeapply.xds.expectations import (
+    ClusterAbsent,
+    ClusterActive,
+    ClusterUnreferenced,
+    Expectation,
+    RouteRefers,
+    RouteReleased,
+)
 from safeapply.xds.names import ClusterName, Host, parse_cluster
 
 __all__ = ["preconditions", "settled"]
@@ -32,6 +39,8 @@ class _Effect:
     caller nothing (ISTIO.md 1.3)."""
     moved: frozenset[Reference]
     """References that a domain did not have before."""
+    released: frozenset[Reference]
+    """References that a domain has no more, of domains that have no other instead."""
     added: frozenset[ClusterName]
     removed: frozenset[ClusterName]
     """Clusters that go, and that no route names afterwards."""
@@ -60,6 +69,7 @@ def settled(transition: Transition, before: Snapshot, after: Snapshot) -> tuple[
     return (
         *(ClusterActive(name, classes) for name, classes in added),
         *_moves(effects),
+        *_releases(effects),
         *(ClusterAbsent(name, classes) for name, classes in removed),
     )
 
@@ -74,14 +84,30 @@ def _effect(transition: Transition, one: ProxyClass, before: Views, after: Views
     new = after.of(one, transition.routes, transition.hosts)
     named_before = {reference.cluster for reference in old.references if reference.hard}
     named_after = {reference.cluster for reference in new.references}
-    shown_before = {(reference.domain, reference.cluster) for reference in old.references}
+    shown_before, shown_after = _shown(old.references), _shown(new.references)
     named = {r for r in new.references if r.cluster not in named_before and r.cluster in new.clusters}
+    moved = frozenset(r for r in new.references if (r.domain, r.cluster) not in shown_before)
+    turned = {reference.domain for reference in moved}
     return _Effect(
         named=frozenset(r for r in named if r.hard or (r.cluster in old.clusters and any(o.hard for o in named))),
-        moved=frozenset(r for r in new.references if (r.domain, r.cluster) not in shown_before),
+        moved=moved,
+        released=frozenset(
+            r
+            for r in old.references
+            if (r.domain, r.cluster) not in shown_after and r.domain not in turned and not _of_default_route(r)
+        ),
         added=new.clusters - old.clusters - _of_same_hosts(before, one, new.clusters),
         removed=old.clusters - new.clusters - _of_same_hosts(after, one, old.clusters) - named_after,
     )
+
+
+def _shown(references: Iterable[Reference]) -> set[tuple[Host | None, ClusterName]]:
+    return {(reference.domain, reference.cluster) for reference in references}
+
+
+def _of_default_route(reference: Reference) -> bool:
+    """Tell whether istiod names this cluster for the domain when no VirtualService does (ISTIO.md 4.4)."""
+    return not reference.subset and reference.domain in {None, reference.host}
 
 
 def _of_same_hosts(views: Views, one: ProxyClass, names: Iterable[ClusterName]) -> frozenset[ClusterName]:
@@ -102,12 +128,24 @@ def _by_cluster(
 
 
 def _moves(effects: Mapping[ProxyClass, _Effect]) -> Iterator[RouteRefers]:
+    for domain, name, classes in _by_route({one: effect.moved for one, effect in effects.items()}):
+        yield RouteRefers(domain, name, classes)
+
+
+def _releases(effects: Mapping[ProxyClass, _Effect]) -> Iterator[RouteReleased]:
+    for domain, name, classes in _by_route({one: effect.released for one, effect in effects.items()}):
+        yield RouteReleased(domain, name, classes)
+
+
+def _by_route(
+    found: Mapping[ProxyClass, Iterable[Reference]],
+) -> Iterator[tuple[Host | None, ClusterName, frozenset[ProxyClass]]]:
     classes: dict[tuple[Host | None, ClusterName], set[ProxyClass]] = defaultdict(set)
-    for one, effect in effects.items():
-        for reference in effect.moved:
+    for one, references in found.items():
+        for reference in references:
             classes[reference.domain, reference.cluster].add(one)
     for domain, name in sorted(classes, key=lambda key: (key[0] or "", key[1])):
-        yield RouteRefers(domain, name, frozenset(classes[domain, name]))
+        yield domain, name, frozenset(classes[domain, name])
 
 
 def _everywhere(

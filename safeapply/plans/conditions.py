@@ -184,17 +184,4 @@ def _deletion(
         return Meaning()
     gone = transition_of(live, (Change(one, live[one], None, None),), proxies, mesh=mesh, offline=False)
     before, after = gone.all_at(Stage.LIVE), gone.all_at(Stage.DESIRED)
-    expectations = (*settled(gone, before, after), *_let_go(gone, before, after))
-    return Meaning(expectations, lacks=f"{one} is still there", label_keys=gone.label_keys)
-
-
-def _let_go(gone: Transition, before: Snapshot, after: Snapshot) -> Iterator[ClusterUnreferenced]:
-    """Yield the subsets that routes named only because of what is deleted; default clusters are always named."""
-    old, new, found = Views(before), Views(after), defaultdict[ClusterName, set[ProxyClass]](set)
-    for one in gone.classes:
-        kept = {reference.cluster for reference in new.of(one, gone.routes, gone.hosts).references}
-        for reference in old.of(one, gone.routes, gone.hosts).references:
-            if reference.subset and reference.cluster not in kept:
-                found[reference.cluster].add(one)
-    for name, classes in sorted(found.items()):
-        yield ClusterUnreferenced(name, frozenset(classes))
+    return Meaning(settled(gone, before, after), lacks=f"{one} is still there", label_keys=gone.label_keys)

@@ -37,7 +37,7 @@ from safeapply.plans.verifier import Counterexample, verify
 from safeapply.plans.versions import Stage
 from safeapply.plans.writes import Cycle, Part, Write, level, stages_of, writes_of
 from safeapply.resources.objects import Resource, ResourceId
-from safeapply.xds.expectations import ClusterUnreferenced, Expectation
+from safeapply.xds.expectations import ClusterUnreferenced, Expectation, RouteReleased
 
 __all__ = ["PlanOptions", "plan"]
 
@@ -177,7 +177,7 @@ def _following(transition: Transition, needs: list[tuple[Expectation, ...]]) -> 
 
 
 def _removes(expectations: Iterable[Expectation]) -> bool:
-    return any(isinstance(one, ClusterUnreferenced) for one in expectations)
+    return any(isinstance(one, ClusterUnreferenced | RouteReleased) for one in expectations)
 
 
 def _operation(transition: Transition, write: Write) -> Operation:

@@ -24,7 +24,14 @@ from safeapply.plans.transition import Transition
 from safeapply.plans.versions import Stage
 from safeapply.plans.writes import Write
 from safeapply.resources.objects import ResourceId
-from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
+from safeapply.xds.expectations import (
+    ClusterAbsent,
+    ClusterActive,
+    ClusterUnreferenced,
+    Expectation,
+    RouteRefers,
+    RouteReleased,
+)
 from safeapply.xds.names import ClusterName, Host, parse_cluster
 
 __all__ = ["proofs"]
@@ -118,6 +125,8 @@ def _holds(expectation: Expectation, one: ProxyClass, views: Views) -> bool:
             return not any(_naming(views, one, cluster))
         case RouteRefers(host=host):
             return any(reference.domain == host for reference in _naming(views, one, cluster))
+        case RouteReleased(host=host):
+            return all(reference.domain != host for reference in _naming(views, one, cluster))
         case _:
             assert_never(expectation)
 

@@ -8,7 +8,7 @@ from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
 from safeapply.plans.transition import Transition
 from safeapply.plans.writes import Write
 from safeapply.resources.objects import GroupKind
-from safeapply.xds.expectations import ClusterActive, ClusterUnreferenced, Expectation
+from safeapply.xds.expectations import ClusterActive, ClusterUnreferenced, Expectation, RouteReleased
 from safeapply.xds.names import ClusterName, parse_cluster
 
 __all__ = ["INDIFFERENT", "reason", "spoken"]
@@ -32,7 +32,8 @@ def reason(
     expected = list(expectations)
     needed = [one.cluster for one in expected if isinstance(one, ClusterActive)]
     freed = [one.cluster for one in expected if isinstance(one, ClusterUnreferenced)]
-    sentences = [*_needed(needed), *_freed(freed), *_bridged(transition, writes)]
+    left = [one for one in expected if isinstance(one, RouteReleased) and one.cluster not in freed]
+    sentences = [*_needed(needed), *_freed(freed), *_left(left), *_bridged(transition, writes)]
     return " ".join(sentences or _prepared(following)) or INDIFFERENT
 
 
@@ -41,10 +42,13 @@ def _prepared(following: Iterable[Expectation]) -> Iterable[str]:
     listed = list(following)
     added = [one.cluster for one in listed if isinstance(one, ClusterActive)]
     released = [one.cluster for one in listed if isinstance(one, ClusterUnreferenced)]
+    left = [one for one in listed if isinstance(one, RouteReleased) and one.cluster not in released]
     if added:
         yield f"{_capital(spoken(added))} must be on every proxy before a route names it."
     if released:
         yield f"Routes let go of {spoken(released)}, which is removed next."
+    if left:
+        yield f"{_capital(_routes(left))} must be gone from every proxy before what follows."
 
 
 def _needed(clusters: list[ClusterName]) -> Iterable[str]:
@@ -60,6 +64,22 @@ def _freed(clusters: list[ClusterName]) -> Iterable[str]:
             f"{_capital(spoken(clusters))} can go only when no proxy routes there any more: Envoy drops a "
             "cluster before it gets the new routes, and would answer 503 NC."
         )
+
+
+def _left(released: list[RouteReleased]) -> Iterable[str]:
+    if released:
+        yield (
+            f"{_capital(_routes(released))} must be gone from every proxy first: one that still had them would "
+            "meet what changes now, and could answer 503 NC."
+        )
+
+
+def _routes(released: Iterable[RouteReleased]) -> str:
+    """Return which routes: ``routes of ratings... to subset v1 of reviews...``."""
+    hosts: dict[str, list[ClusterName]] = {}
+    for one in released:
+        hosts.setdefault(f"of {one.host}" if one.host else "of TCP listeners", []).append(one.cluster)
+    return " and ".join(f"routes {place} to {spoken(clusters)}" for place, clusters in hosts.items())
 
 
 def _bridged(transition: Transition, writes: Iterable[Write]) -> Iterable[str]:

@@ -8,7 +8,14 @@ from typing import Any, Final, assert_never
 
 from safeapply.istio.proxies import ProxyClass
 from safeapply.plans.plan import Caution, Operation, Plan, Refusal, Step
-from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
+from safeapply.xds.expectations import (
+    ClusterAbsent,
+    ClusterActive,
+    ClusterUnreferenced,
+    Expectation,
+    RouteRefers,
+    RouteReleased,
+)
 
 __all__ = ["FORMAT_VERSION", "plan_document", "plan_json"]
 
@@ -61,6 +68,8 @@ def _expectation(expected: Expectation) -> dict[str, Any]:
             told = {"type": "clusterAbsent", "cluster": cluster}
         case RouteRefers(host=host, cluster=cluster):
             told = {"type": "routeRefers", "host": host, "cluster": cluster}
+        case RouteReleased(host=host, cluster=cluster):
+            told = {"type": "routeReleased", "host": host, "cluster": cluster}
         case _:
             assert_never(expected)
     return told | {"proxies": _classes(expected.classes)}

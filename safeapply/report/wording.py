@@ -7,7 +7,14 @@ from typing import assert_never
 
 from safeapply.istio.proxies import ProxyClass
 from safeapply.resources.objects import ResourceId
-from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
+from safeapply.xds.expectations import (
+    ClusterAbsent,
+    ClusterActive,
+    ClusterUnreferenced,
+    Expectation,
+    RouteRefers,
+    RouteReleased,
+)
 
 __all__ = ["counted", "expectation", "proxies", "short"]
 
@@ -38,10 +45,10 @@ def expectation(expected: Expectation) -> str:
             return f"no route or listener names {cluster}"
         case ClusterAbsent(cluster=cluster):
             return f"{cluster} gone"
-        case RouteRefers(host=None, cluster=cluster):
-            return f"a listener leads to {cluster}"
         case RouteRefers(host=host, cluster=cluster):
-            return f"routes of {host} lead to {cluster}"
+            return f"routes of {host} lead to {cluster}" if host else f"a listener leads to {cluster}"
+        case RouteReleased(host=host, cluster=cluster):
+            return f"routes of {host} no longer lead to {cluster}" if host else f"no listener leads to {cluster}"
         case _:
             assert_never(expected)
 

@@ -19,7 +19,7 @@ from safeapply.ports import Clock, Proxies
 from safeapply.rollout.diagnosis import Diagnosis
 from safeapply.rollout.reading import Reader
 from safeapply.xds.configdump import UnreadableError
-from safeapply.xds.expectations import ClusterAbsent, ClusterUnreferenced, Expectation
+from safeapply.xds.expectations import Expectation, Removal
 from safeapply.xds.health import Health
 from safeapply.xds.verdicts import Holds, Unknown, Unreachable, Verdict, judge
 
@@ -78,7 +78,7 @@ class Inquiry:
     @property
     def converged(self) -> bool:
         """Tell whether enough readings agree: two in a row where something must be gone."""
-        removal = any(isinstance(one, ClusterUnreferenced | ClusterAbsent) for one in self.expectations)
+        removal = any(isinstance(one, Removal) for one in self.expectations)
         return self.agreeing >= (2 if removal else 1)
 
     @property

@@ -14,7 +14,15 @@ from safeapply.istio.proxies import Proxy
 from safeapply.ports import Answer, Proxies
 from safeapply.xds import configdump, references
 from safeapply.xds.configdump import Clusters
-from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
+from safeapply.xds.expectations import (
+    ClusterAbsent,
+    ClusterActive,
+    ClusterUnreferenced,
+    Expectation,
+    Removal,
+    RouteRefers,
+    RouteReleased,
+)
 from safeapply.xds.names import ClusterName
 from safeapply.xds.questions import (
     LISTENER_BODIES,
@@ -59,7 +67,9 @@ class Reader:
     """How many looks in a row were narrow."""
 
     def __post_init__(self) -> None:
-        named = [one for one in self.expectations if isinstance(one, ClusterUnreferenced | RouteRefers)]
+        named = [
+            one for one in self.expectations if isinstance(one, ClusterUnreferenced | RouteRefers | RouteReleased)
+        ]
         hosts = (one.host for one in named if isinstance(one, RouteRefers))
         self._interest = Interest(frozenset(one.cluster for one in named), frozenset(h for h in hosts if h))
 
@@ -84,7 +94,7 @@ class Reader:
 
     async def _look(self, in_play: Collection[str] | None = None) -> Reading:
         """Ask for everything, or only for these route configurations."""
-        removal = any(isinstance(one, ClusterUnreferenced | ClusterAbsent) for one in self.expectations)
+        removal = any(isinstance(one, Removal) for one in self.expectations)
         if removal and in_play is None:
             configdump.check_live((await self._ask(READY)).body)
         clusters = await self._clusters(

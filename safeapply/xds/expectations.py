@@ -13,7 +13,15 @@ from typing import TypeAlias
 from safeapply.istio.proxies import ProxyClass
 from safeapply.xds.names import ClusterName, Host
 
-__all__ = ["ClusterAbsent", "ClusterActive", "ClusterUnreferenced", "Expectation", "RouteRefers"]
+__all__ = [
+    "ClusterAbsent",
+    "ClusterActive",
+    "ClusterUnreferenced",
+    "Expectation",
+    "Removal",
+    "RouteRefers",
+    "RouteReleased",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +63,20 @@ class RouteRefers:
     classes: frozenset[ProxyClass] | None = None
 
 
-Expectation: TypeAlias = ClusterActive | ClusterUnreferenced | ClusterAbsent | RouteRefers
+@dataclass(frozen=True, slots=True)
+class RouteReleased:
+    """No virtual host with this domain (any port) names the cluster any more; for TCP, no listener does.
+
+    Other domains may go on naming it. That is what shows that a route has let go of a cluster which, say, a mirror
+    keeps naming elsewhere.
+    """
+
+    host: Host | None
+    """The domain; None for TCP and TLS routes, which live in listeners (ISTIO.md 1.4)."""
+    cluster: ClusterName
+    classes: frozenset[ProxyClass] | None = None
+
+
+Removal: TypeAlias = ClusterUnreferenced | ClusterAbsent | RouteReleased
+"""That something is gone. One empty answer proves nothing, so it takes two readings that agree (DESIGN 5)."""
+Expectation: TypeAlias = ClusterActive | RouteRefers | Removal

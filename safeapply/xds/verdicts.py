@@ -6,6 +6,7 @@ ClusterUnreferenced     no route configuration and no listener in any state name
                         every host to its own default cluster do not count
 ClusterAbsent           neither active nor warming
 RouteRefers             the virtual host with the domain names it; for TCP, some listener does
+RouteReleased           no virtual host with the domain names it; for TCP, no listener in any state does
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from safeapply.xds.configdump import Clusters
-from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
+from safeapply.xds.expectations import (
+    ClusterAbsent,
+    ClusterActive,
+    ClusterUnreferenced,
+    Expectation,
+    RouteRefers,
+    RouteReleased,
+)
 from safeapply.xds.names import ClusterName, Host, parse_cluster
 from safeapply.xds.references import Listeners, RouteConfig
 
@@ -193,6 +201,8 @@ def judge(expectation: Expectation, reading: Reading) -> Holds | Shortfall:
             return _unreferenced(cluster, reading)
         case RouteRefers():
             return _refers(expectation, reading)
+        case RouteReleased():
+            return _released(expectation, reading)
         case _:
             assert_never(expectation)
 
@@ -209,13 +219,10 @@ def _active(expectation: ClusterActive, reading: Reading) -> Holds | Shortfall:
 
 
 def _unreferenced(cluster: ClusterName, reading: Reading) -> Holds | Shortfall:
-    routes, listeners = reading.routes, reading.listeners
-    if routes is None or listeners is None:
-        return Unknown("its routes and listeners were not asked for")
-    missing = listeners.route_configs - {one.name for one in routes}
-    if missing:
-        # Its listeners wait for routes that are still on their way, and those may name the cluster.
-        return Unknown(f"route configuration {', '.join(sorted(missing))} has not arrived")
+    whole = _whole(reading)
+    if isinstance(whole, Unknown):
+        return whole
+    routes, listeners = whole
     own = _host_of_default(cluster)
     for one in routes:
         if any(cluster in names and not (own and _serves(domains, own)) for domains, names in one.virtual_hosts):
@@ -223,6 +230,18 @@ def _unreferenced(cluster: ClusterName, reading: Reading) -> Holds | Shortfall:
     if own is None and cluster in listeners.references:
         return StillRefers(cluster, f"listener {listeners.references[cluster]}")
     return Holds()
+
+
+def _whole(reading: Reading) -> tuple[tuple[RouteConfig, ...], Listeners] | Unknown:
+    """Return all routes and listeners of an Envoy, or why they do not tell what is not there."""
+    routes, listeners = reading.routes, reading.listeners
+    if routes is None or listeners is None:
+        return Unknown("its routes and listeners were not asked for")
+    missing = listeners.route_configs - {one.name for one in routes}
+    if missing:
+        # Its listeners wait for routes that are still on their way, and those may name the cluster.
+        return Unknown(f"route configuration {', '.join(sorted(missing))} has not arrived")
+    return routes, listeners
 
 
 def _host_of_default(cluster: ClusterName) -> Host | None:
@@ -247,6 +266,21 @@ def _refers(expectation: RouteRefers, reading: Reading) -> Holds | Shortfall:
         hosts = (host for one in reading.routes for host in one.virtual_hosts)
         named = any(cluster in names and _serves(domains, domain) for domains, names in hosts)
     return Holds() if named else NotReferred(cluster, domain)
+
+
+def _released(expectation: RouteReleased, reading: Reading) -> Holds | Shortfall:
+    cluster, domain = expectation.cluster, expectation.host
+    whole = _whole(reading)
+    if isinstance(whole, Unknown):
+        return whole
+    routes, listeners = whole
+    if domain is None:
+        listener = listeners.references.get(cluster)
+        return StillRefers(cluster, f"listener {listener}") if listener else Holds()
+    for one in routes:
+        if any(cluster in names and _serves(domains, domain) for domains, names in one.virtual_hosts):
+            return StillRefers(cluster, f"the route of {domain} in route configuration {one.name}")
+    return Holds()
 
 
 def _serves(domains: frozenset[str], domain: Host) -> bool:

@@ -23,7 +23,7 @@ from safeapply.resources.objects import Document
 from safeapply.sandbox.envoys import Envoy
 from safeapply.sandbox.sockets import debug_socket
 from safeapply.sandbox.watching import WatchType
-from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, RouteRefers
+from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, RouteRefers, RouteReleased
 from safeapply.xds.health import HEALTH
 from safeapply.xds.names import ClusterName, Host, outbound_cluster
 from tests.adapters.ways import CUT, WAYS, Gate, Heard, opens, reason, telling, way
@@ -220,6 +220,8 @@ async def test_a_refused_route(lab: Lab) -> None:
             stack.push_async_callback(one.close)
         said = await reason(proxies, "client", ClusterUnreferenced(V1))
         assert said == f"route configuration 9080 still names {V1}"
+        said = await reason(proxies, "client", RouteReleased(REVIEWS_HOST, V1))
+        assert said == f"the route of {REVIEWS_HOST} in route configuration 9080 still names {V1}"
         moved = RouteRefers(REVIEWS_HOST, V2)
         said = await reason(proxies, "client", moved, patience=2.5, istiods=pages)
     assert said == (
@@ -257,7 +259,7 @@ async def test_a_subset_whose_name_begins_like_another(lab: Lab) -> None:
     gate = await client(lab, rule("v10"), route("v10"))
     async with way("port-forward", gate) as proxies:
         assert await reason(proxies, "client", ClusterActive(V1)) == f"has no cluster {V1} yet"
-        await opens(proxies, "client", ClusterAbsent(V1), ClusterUnreferenced(V1))
+        await opens(proxies, "client", ClusterAbsent(V1), ClusterUnreferenced(V1), RouteReleased(REVIEWS_HOST, V1))
         assert await reason(proxies, "client", ClusterAbsent(V10)) == f"still has cluster {V10}"
 
 

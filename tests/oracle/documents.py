@@ -14,7 +14,14 @@ from safeapply.plans.plan import Step as PlannedStep
 from safeapply.plans.planner import plan
 from safeapply.resources import objects
 from safeapply.resources.objects import Resource, ResourceId
-from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
+from safeapply.xds.expectations import (
+    ClusterAbsent,
+    ClusterActive,
+    ClusterUnreferenced,
+    Expectation,
+    RouteRefers,
+    RouteReleased,
+)
 from tests.oracle import model
 from tests.oracle.delivery import Look, Sight, Step, Write
 from tests.oracle.model import (
@@ -97,6 +104,8 @@ def _sight(one: Expectation) -> Sight:
             return Sight(Look.UNREFERRED, cluster, clients)
         case RouteRefers():
             return Sight(Look.REFERRED, cluster, clients, _host(one.host) if one.host else None)
+        case RouteReleased():
+            return Sight(Look.UNREFERRED, cluster, clients, _host(one.host) if one.host else None)
         case _:
             assert_never(one)
 

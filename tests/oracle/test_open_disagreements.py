@@ -31,6 +31,7 @@ def mirroring(subset: str, one: VirtualService) -> VirtualService:
 EVEN = replace(route(), rules=(Rule(tuple(Destination(REVIEWS, Subset(one), 50) for one in ("v1", "v2"))),))
 DETAILS = Host("details.a")
 AWAY = replace(route(name="one"), rules=(Rule((Destination(RATINGS),)),))
+MIRRORED = called(DETAILS, mirroring("v1", route(name="details")))
 OLD, NEW = route(name="old", age=1, key="x"), route(name="new", age=2, to=(".",))
 
 OPEN = {
@@ -74,6 +75,10 @@ LEARNED = {
     "a mirror keeps naming v1, and its removal waits for the other references": (
         world(rule("v1"), mirroring("v1", route()), called(RATINGS, route("v1", name="ratings"))),
         world(rule("v2"), mirroring("v1", route()), called(RATINGS, route("v2", name="ratings"))),
+    ),
+    "a mirror keeps naming v1, whose removal waits for the route that is deleted": (
+        world(Service(DETAILS), rule("v1"), called(RATINGS, route("v1", name="ratings")), MIRRORED),
+        world(Service(DETAILS), rule("v2"), MIRRORED),
     ),
     "a mirror to v1 was lost already, and a route to it is refused": (
         world(mirroring("v1", route())),

@@ -18,7 +18,7 @@ from safeapply.plans.conditions import (
 )
 from safeapply.resources.manifests import SourceText, read_manifests
 from safeapply.resources.objects import Namespace, ResourceId
-from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, RouteRefers
+from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, RouteRefers, RouteReleased
 
 DEFAULT = Namespace("default")
 LIVE = """\
@@ -101,7 +101,7 @@ def test_a_rule_is_shown_where_its_subsets_are() -> None:
 def test_what_a_deleted_route_named_is_let_go() -> None:
     """The object has to be there still: once it is gone, nobody can tell what it named."""
     meant = found(Deleted(ROUTE))
-    assert [type(one) for one in meant.expectations] == [ClusterUnreferenced]
+    assert [type(one) for one in meant.expectations] == [RouteReleased]
     assert meant.lacks == f"{ROUTE} is still there"
 
 

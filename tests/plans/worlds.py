@@ -11,7 +11,14 @@ from safeapply.plans.plan import Plan, Step
 from safeapply.plans.planner import PlanOptions, plan
 from safeapply.resources.manifests import SourceText, read_manifests
 from safeapply.resources.objects import Namespace, Resource, ResourceId
-from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
+from safeapply.xds.expectations import (
+    ClusterAbsent,
+    ClusterActive,
+    ClusterUnreferenced,
+    Expectation,
+    RouteRefers,
+    RouteReleased,
+)
 
 SERVICES = """
 apiVersion: v1
@@ -106,3 +113,5 @@ def _expectation(one: Expectation) -> str:
             return f"{short} absent {where}"
         case RouteRefers():
             return f"{short} routed on {where}"
+        case RouteReleased(host=host):
+            return f"{short} released by {(host or 'TCP').removesuffix('.default.svc.cluster.local')} on {where}"

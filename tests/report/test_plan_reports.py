@@ -16,7 +16,14 @@ from safeapply.report.plan_json import plan_document, plan_json
 from safeapply.report.plan_text import Role, plan_text
 from safeapply.resources.manifests import SourceText, read_manifests
 from safeapply.resources.objects import Namespace, Resource, ResourceId
-from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
+from safeapply.xds.expectations import (
+    ClusterAbsent,
+    ClusterActive,
+    ClusterUnreferenced,
+    Expectation,
+    RouteRefers,
+    RouteReleased,
+)
 from safeapply.xds.names import ClusterName, Host
 
 HEAD = "apiVersion: networking.istio.io/v1\nmetadata: {name: reviews}\n"
@@ -206,6 +213,7 @@ def test_the_json_is_the_documented_format() -> None:
             ClusterActive(V2, frozenset({INGRESS, SIDECARS}), ready_endpoint=True),
             ClusterUnreferenced(V1),
             RouteRefers(Host("reviews"), V2, frozenset({SIDECARS})),
+            RouteReleased(Host("reviews"), V1, frozenset({SIDECARS})),
             ClusterAbsent(V1, frozenset()),
         ),
     )
@@ -228,6 +236,7 @@ def test_the_json_is_the_documented_format() -> None:
                     {"type": "clusterActive", "cluster": V2, "readyEndpoint": True, "proxies": [ingress, sidecars]},
                     {"type": "clusterUnreferenced", "cluster": V1, "proxies": "all"},
                     {"type": "routeRefers", "host": "reviews", "cluster": V2, "proxies": [sidecars]},
+                    {"type": "routeReleased", "host": "reviews", "cluster": V1, "proxies": [sidecars]},
                     {"type": "clusterAbsent", "cluster": V1, "proxies": []},
                 ],
                 "soakSeconds": 0.5,

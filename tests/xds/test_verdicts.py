@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from safeapply.xds.configdump import Clusters
-from safeapply.xds.expectations import ClusterUnreferenced
-from safeapply.xds.names import ClusterName
+from safeapply.xds.expectations import ClusterUnreferenced, RouteReleased
+from safeapply.xds.names import ClusterName, Host
 from safeapply.xds.references import Listeners, RouteConfig
-from safeapply.xds.verdicts import Holds, Reading, StillRefers, judge
+from safeapply.xds.verdicts import Holds, Reading, StillRefers, Unknown, judge
 
 DEFAULT = ClusterName("outbound|80||web.shop.svc.cluster.local")
 SUBSET = ClusterName("outbound|80|v1|web.shop.svc.cluster.local")
@@ -34,3 +34,27 @@ def test_another_hosts_route_to_a_default_cluster_is_one() -> None:
 def test_any_route_to_a_subset_is_one() -> None:
     """The host's own, too: it is a VirtualService that made it."""
     assert isinstance(judge(ClusterUnreferenced(SUBSET), reading(OWN, SUBSET)), StillRefers)
+
+
+def test_a_host_may_let_go_of_what_another_keeps_naming() -> None:
+    """A mirror elsewhere keeps a cluster named, though every request that needs it has gone."""
+    shown = reading(OWN, SUBSET)
+    assert judge(RouteReleased(Host("shop.example"), SUBSET), shown) == Holds()
+    assert judge(RouteReleased(Host("web.shop"), SUBSET), shown) == StillRefers(
+        SUBSET, "the route of web.shop in route configuration 80"
+    )
+
+
+def test_a_connection_is_let_go_of_by_listeners() -> None:
+    """TCP has no virtual host: any listener that names the cluster may still serve it."""
+    released = RouteReleased(None, SUBSET)
+    assert judge(released, reading(OWN, SUBSET)) == Holds()
+    assert judge(released, reading(OWN, SUBSET, listener=True)) == StillRefers(SUBSET, "listener 10.0.0.1_80")
+
+
+def test_routes_that_have_not_arrived_let_go_of_nothing() -> None:
+    """What a listener waits for may name the cluster."""
+    waiting = Reading(Clusters(frozenset(), frozenset()), {}, (), Listeners({}, frozenset({"80"})))
+    assert judge(RouteReleased(Host("web.shop"), SUBSET), waiting) == Unknown(
+        "route configuration 80 has not arrived"
+    )

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 
 from safeapply.istio.proxies import Proxy
 from safeapply.istio.replicas import Replica
-from safeapply.resources.objects import GroupKind, Resource, ResourceId
+from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
 
 __all__ = [
     "Answer",
@@ -76,10 +76,17 @@ class Cluster(Protocol):
         """Return one object, or None where it does not exist."""
         ...
 
-    async def apply(self, resource: Resource, *, dry_run: bool = False) -> Resource:
+    async def select(
+        self, kinds: Collection[GroupKind], namespaces: Collection[Namespace], selector: str
+    ) -> tuple[Resource, ...]:
+        """Return the objects of these kinds that a label selector finds, cluster-wide kinds without a namespace."""
+        ...
+
+    async def apply(self, resource: Resource, *, dry_run: bool = False, manager: str = "") -> Resource:
         """Write an object by server-side apply and return what the server made of it.
 
-        Where the document carries ``metadata.resourceVersion``, it is a precondition.
+        Where the document carries ``metadata.resourceVersion``, it is a precondition. A manager of a special task
+        is the only one that writes its fields, so whoever else has written them has to give way.
 
         Raises:
             RejectedError: validation, admission, a field conflict, or missing rights.

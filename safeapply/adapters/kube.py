@@ -14,6 +14,7 @@ from safeapply.adapters.watches import changes
 from safeapply.errors import ClusterChangedError, ClusterError, RejectedError
 from safeapply.ports import Changed, Gone, Listed, Sighting
 from safeapply.resources.objects import Document, GroupKind, Namespace, Resource, ResourceId
+from safeapply.resources.secrets import without_values
 
 __all__ = ["FIELD_MANAGER", "KubeCluster"]
 
@@ -82,7 +83,21 @@ class KubeCluster:
             return None
         return Resource(resource_id, _done(reply, f"read {resource_id}").document)
 
-    async def apply(self, resource: Resource, *, dry_run: bool = False) -> Resource:
+    async def select(
+        self, kinds: Collection[GroupKind], namespaces: Collection[Namespace], selector: str
+    ) -> tuple[Resource, ...]:
+        """Return the objects of these kinds that a label selector finds, cluster-wide kinds without a namespace."""
+        served = [(kind, await self._served(kind)) for kind in kinds]
+        places = [
+            (kind, space)
+            for kind, one in served
+            if one is not None
+            for space in (namespaces if one.namespaced else (None,))
+        ]
+        found = await asyncio.gather(*(self._list(kind, space, selector) for kind, space in places))
+        return tuple(resource for resources, _ in found for resource in resources)
+
+    async def apply(self, resource: Resource, *, dry_run: bool = False, manager: str = "") -> Resource:
         """Write an object by server-side apply and return what the server made of it.
 
         Raises:
@@ -90,6 +105,8 @@ class KubeCluster:
             ClusterChangedError: the object is not at the given resourceVersion any more.
         """
         path = await self._path(resource)
+        if manager:
+            return _written(resource, await self._apply(path, resource, dry_run=dry_run, force=True, by=manager))
         reply = await self._apply(path, resource, dry_run=dry_run, force=self.force_conflicts)
         if reply.status == CONFLICT and _conflicts_with(reply) <= CLIENT_SIDE_MANAGERS and _conflicts_with(reply):
             reply = await self._take_over(path, resource, dry_run=dry_run)
@@ -115,24 +132,29 @@ class KubeCluster:
         if reply.status != NOT_FOUND and not reply.ok:
             raise RejectedError(str(resource.id), reply.message)
 
-    async def _list(self, kind: GroupKind) -> tuple[tuple[Resource, ...], str]:
+    async def _list(
+        self, kind: GroupKind, namespace: Namespace | None = None, selector: str = ""
+    ) -> tuple[tuple[Resource, ...], str]:
         """Return all objects of a kind, and the resourceVersion of the whole."""
         served = await self._served(kind)
         if served is None:
             return (), ""
         resources: tuple[Resource, ...] = ()
-        query = {"limit": PAGE}
+        base = {"limit": PAGE} | ({"labelSelector": selector} if selector else {})
+        query = base
         while True:
-            reply = _done(await self.connection.request("GET", served.path(), query=query), f"list {kind}")
+            reply = _done(await self.connection.request("GET", served.path(namespace), query=query), f"list {kind}")
             resources += tuple(_items(reply.document, kind, served))
             metadata = reply.document.get("metadata") or {}
             following = metadata.get("continue")
             if not following:
                 return resources, str(metadata.get("resourceVersion", ""))
-            query = {"limit": PAGE, "continue": str(following)}
+            query = {**base, "continue": str(following)}
 
-    async def _apply(self, path: str, resource: Resource, *, dry_run: bool, force: bool) -> Reply:
-        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "force": str(force).lower()}
+    async def _apply(
+        self, path: str, resource: Resource, *, dry_run: bool, force: bool, by: str = FIELD_MANAGER
+    ) -> Reply:
+        query = {"fieldManager": by, "fieldValidation": "Strict", "force": str(force).lower()}
         if dry_run:
             query["dryRun"] = "All"
         return await self.connection.request(
@@ -221,7 +243,7 @@ def _written(resource: Resource, reply: Reply) -> Resource:
     if resource.resource_version and reply.status in {CONFLICT, NOT_FOUND} and not conflicting:
         raise ClusterChangedError(str(resource.id), reply.message)
     hint = " (take the fields over with --force-conflicts)" if conflicting else ""
-    raise RejectedError(str(resource.id), f"{reply.message}{hint}")
+    raise RejectedError(str(resource.id), f"{without_values(reply.message, resource)}{hint}")
 
 
 def _done(reply: Reply, doing: str) -> Reply:

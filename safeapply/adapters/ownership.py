@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from safeapply.resources.managed import dropped
 from safeapply.resources.objects import Document
 
 __all__ = ["CLIENT_SIDE_MANAGERS", "handed_over", "without_dropped"]
 
 CLIENT_SIDE_MANAGERS = frozenset({"kubectl-client-side-apply", "before-first-apply"})
 """The managers of client-side apply, and of what was there before the first server-side apply."""
-
-FIELD = "f:"
 
 
 def handed_over(managed: Sequence[Mapping[str, Any]], manager: str) -> list[Mapping[str, Any]] | None:
@@ -38,7 +37,7 @@ def without_dropped(result: Document, managed: Sequence[Mapping[str, Any]], mani
     """Return what a dry-run's result will be after the handover: without the fields that the manifest dropped."""
     for entry in managed:
         if _client_side(entry):
-            result = _pruned(result, entry.get("fieldsV1") or {}, manifest)
+            result = dropped(result, entry.get("fieldsV1") or {}, manifest)
     return result
 
 
@@ -56,16 +55,3 @@ def _union(one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any
     for key, value in other.items():
         merged[key] = _union(merged[key], value) if key in merged else value
     return merged
-
-
-def _pruned(document: Document, fields: Mapping[str, Any], manifest: Document) -> Document:
-    kept = dict(document)
-    for key, below in fields.items():
-        name = key.removeprefix(FIELD)
-        if not key.startswith(FIELD) or name not in kept:
-            continue
-        if name not in manifest:
-            del kept[name]
-        elif isinstance(kept[name], Mapping) and isinstance(manifest[name], Mapping):
-            kept[name] = _pruned(kept[name], below, manifest[name])
-    return kept

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from safeapply.cli.options import (
+    ApplySetName,
     Context,
     DryRun,
     Filenames,
@@ -42,9 +43,11 @@ def apply(  # noqa: PLR0913  one parameter for each option
     yes: Yes = False,
     output: Output = OutputFormat.TEXT,
     dry_run: Annotated[
-        DryRun, typer.Option("--dry-run", help="server: plan and let the server check.")
+        DryRun,
+        typer.Option("--dry-run", help="server: plan and let the server check; client: plan by the files alone."),
     ] = DryRun.NONE,
     prune: Prune = False,
+    applyset: ApplySetName = None,
     selector: Selector = None,
     soak: Soak = "1s",
     barrier_timeout: Timeout = "5m",
@@ -64,6 +67,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Write manifests in an order that loses no request, waiting for the Envoys in between."""
     from safeapply.cli.durations import seconds_of
+    from safeapply.cli.inputs import Pruning
     from safeapply.cli.planning import Files, Wanted
     from safeapply.cli.reach import reach_of
     from safeapply.cli.session import Manner, roll_out
@@ -71,8 +75,10 @@ def apply(  # noqa: PLR0913  one parameter for each option
 
     files = Files(filename, recursive, namespace)
 
+    pruning = Pruning(prune, selector, applyset)
+
     def wants(default: Namespace) -> Wanted:
-        return Wanted.applied(files, default, prune=prune, selector=selector, root=istio_namespace, soak=soak)
+        return Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=soak)
 
     manner = Manner(
         kubeconfig=kubeconfig,
@@ -80,12 +86,13 @@ def apply(  # noqa: PLR0913  one parameter for each option
         root_namespace=Namespace(istio_namespace),
         output=output,
         yes=yes,
-        dry_run=dry_run is DryRun.SERVER,
+        dry_run=dry_run,
         force_conflicts=force_conflicts,
         barrier_timeout=seconds_of(barrier_timeout, option="--barrier-timeout"),
         lock_timeout=seconds_of(lock_timeout, option="--lock-timeout"),
         reach=reach_of(via, proxy_addresses, max_connections),
         verbose=verbose,
+        deletion="pruned",
         report=report,
     )
     raise typer.Exit(roll_out(wants, manner))
@@ -98,7 +105,9 @@ def delete(  # noqa: PLR0913  one parameter for each option
     namespace: NamespaceName = None,
     yes: Yes = False,
     output: Output = OutputFormat.TEXT,
-    dry_run: Annotated[DryRun, typer.Option("--dry-run", help="server: plan and write nothing.")] = DryRun.NONE,
+    dry_run: Annotated[
+        DryRun, typer.Option("--dry-run", help="server or client: show the plan, and write nothing.")
+    ] = DryRun.NONE,
     soak: Soak = "1s",
     barrier_timeout: Timeout = "5m",
     lock_timeout: LockTimeout = "20s",
@@ -129,12 +138,13 @@ def delete(  # noqa: PLR0913  one parameter for each option
         root_namespace=Namespace(istio_namespace),
         output=output,
         yes=yes,
-        dry_run=dry_run is DryRun.SERVER,
+        dry_run=dry_run,
         force_conflicts=False,
         barrier_timeout=seconds_of(barrier_timeout, option="--barrier-timeout"),
         lock_timeout=seconds_of(lock_timeout, option="--lock-timeout"),
         reach=reach_of(via, proxy_addresses, max_connections),
         verbose=verbose,
+        deletion="deleted",
         report=report,
     )
     raise typer.Exit(roll_out(wants, manner))

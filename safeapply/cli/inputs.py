@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from safeapply.adapters.files import read_sources
 from safeapply.errors import UsageError
 from safeapply.istio.kinds import DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, VIRTUAL_SERVICE
 from safeapply.resources.manifests import read_manifests
 from safeapply.resources.objects import Namespace, Resource
+from safeapply.rollout.membership import Reference
 
-__all__ = ["doomed_by_prune", "manifests_of"]
+__all__ = ["Pruning", "manifests_of"]
 
 DEFAULT = Namespace("default")
+DEFAULT_PARENT = "secrets"
+"""What kubectl takes for the parent of an apply set."""
 PRUNED_KINDS = frozenset({VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY, SERVICE_ENTRY})
-"""What ``--prune`` may delete: nothing that a workload needs to run."""
+"""What ``--prune -l`` may delete: nothing that a workload needs to run."""
 
 
 def manifests_of(
@@ -37,26 +41,53 @@ def manifests_of(
     )
 
 
-def doomed_by_prune(
-    manifests: Iterable[Resource], *, prune: bool, selector: str | None
-) -> Callable[[Resource], bool]:
-    """Return what tells which live objects ``--prune`` deletes: those with the labels that no file holds.
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """What ``--prune`` and its company ask for."""
 
-    Raises:
-        UsageError: pruning without a selector, or a selector that is not equality-based.
-    """
-    if not prune:
-        return lambda _: False
-    labels = _labels(selector)
-    kept = {one.id for one in manifests}
-    return lambda one: (
-        one.id.group_kind in PRUNED_KINDS and one.id not in kept and labels.items() <= dict(one.labels).items()
-    )
+    prune: bool = False
+    selector: str | None = None
+    applyset: str | None = None
+
+    def doomed(self, manifests: Iterable[Resource]) -> Callable[[Resource], bool]:
+        """Return what tells which live objects ``-l`` prunes: those with the labels that no file holds.
+
+        Raises:
+            UsageError: pruning without saying what, or a selector that is not equality-based.
+        """
+        self._check()
+        if not self.prune or self.applyset is not None:
+            return lambda _: False
+        labels = _labels(self.selector or "")
+        kept = {one.id for one in manifests}
+        return lambda one: (
+            one.id.group_kind in PRUNED_KINDS and one.id not in kept and labels.items() <= dict(one.labels).items()
+        )
+
+    def reference(self, namespace: Namespace) -> Reference | None:
+        """Return the parent that ``--applyset`` names, as ``NAME`` or ``RESOURCE/NAME``.
+
+        Raises:
+            UsageError: it is blank, or goes together with something that it cannot go with.
+        """
+        self._check()
+        if self.applyset is None:
+            return None
+        resource, slash, name = self.applyset.rpartition("/")
+        if not name or (slash and not resource) or "/" in resource:
+            raise UsageError(f"--applyset {self.applyset}: write NAME, or RESOURCE/NAME as in configmaps/shop")
+        return Reference(resource or DEFAULT_PARENT, name, namespace)
+
+    def _check(self) -> None:
+        if self.applyset is not None and not self.prune:
+            raise UsageError("--applyset needs --prune: it says what is pruned")
+        if self.applyset is not None and self.selector:
+            raise UsageError("--applyset and -l exclude each other: both say what --prune may delete")
+        if self.prune and self.applyset is None and not self.selector:
+            raise UsageError("--prune needs --applyset NAME or -l LABELS: it deletes only what you name")
 
 
-def _labels(selector: str | None) -> Mapping[str, str]:
-    if not selector:
-        raise UsageError("--prune needs -l: it deletes only what carries the labels that you name")
+def _labels(selector: str) -> Mapping[str, str]:
     pairs = [part.partition("=") for part in selector.replace("==", "=").split(",")]
     if any(not key or not equals or key.endswith("!") for key, equals, _ in pairs):
         raise UsageError(f"-l {selector}: write labels as app=shop,tier=web")

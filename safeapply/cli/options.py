@@ -9,6 +9,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 __all__ = [
+    "ApplySetName",
     "Context",
     "DryRun",
     "Filenames",
@@ -46,6 +47,7 @@ class DryRun(Enum):
     """Whether anything is written."""
 
     NONE = "none"
+    CLIENT = "client"
     SERVER = "server"
 
 
@@ -121,8 +123,20 @@ Live: TypeAlias = Annotated[
     str | None, typer.Option("--live", help="Plan against this directory instead of a cluster.", metavar="DIR")
 ]
 Prune: TypeAlias = Annotated[
-    bool, typer.Option("--prune", help="Delete live Istio objects that match -l and are not in the files.")
+    bool, typer.Option("--prune", help="Delete what is not in the files any more, as far as --applyset or -l goes.")
+]
+ApplySetName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--applyset",
+        metavar="[RESOURCE/]NAME",
+        help="With --prune: the object that keeps what belongs together, by default a Secret; made where it is "
+        "missing, and the same as kubectl's (KEP-3659).",
+    ),
 ]
 Selector: TypeAlias = Annotated[
-    str | None, typer.Option("--selector", "-l", help="Labels of the objects that --prune may delete: app=shop,...")
+    str | None,
+    typer.Option(
+        "--selector", "-l", help="With --prune: delete only Istio objects with these labels: app=shop,..."
+    ),
 ]

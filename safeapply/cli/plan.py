@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from safeapply.cli.options import (
+    ApplySetName,
     Context,
     Filenames,
     IstioNamespace,
@@ -39,6 +40,7 @@ def plan(  # noqa: PLR0913  one parameter for each option
     live: Live = None,
     output: Output = OutputFormat.TEXT,
     prune: Prune = False,
+    applyset: ApplySetName = None,
     selector: Selector = None,
     soak: Soak = "1s",
     istio_namespace: IstioNamespace = "istio-system",
@@ -54,13 +56,16 @@ def plan(  # noqa: PLR0913  one parameter for each option
     """Show the steps from live to desired, what each waits for and why; write nothing."""
     from dataclasses import replace
 
+    from safeapply.cli.inputs import Pruning
     from safeapply.cli.planning import Files, Wanted, plan_offline
     from safeapply.resources.objects import Namespace
 
     files = Files(filename, recursive, namespace)
 
+    pruning = Pruning(prune, selector, applyset)
+
     def wants(default: Namespace) -> Wanted:
-        wanted = Wanted.applied(files, default, prune=prune, selector=selector, root=istio_namespace, soak=soak)
+        wanted = Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=soak)
         return replace(wanted, explain=explain)
 
     if live is not None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from safeapply import __version__
 from safeapply.cli.durations import seconds_of
-from safeapply.cli.inputs import doomed_by_prune, manifests_of
+from safeapply.cli.inputs import Pruning, manifests_of
 from safeapply.istio.snapshot import MeshSettings
 from safeapply.plans.changes import changes_between
-from safeapply.plans.plan import Plan
+from safeapply.plans.plan import Plan, Refusal
 from safeapply.plans.planner import PlanOptions, plan
 from safeapply.ports import Cluster
 from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
+from safeapply.rollout.membership import Lookup, Membership, Reference, check_parent, look_up
 from safeapply.rollout.survey import survey
 
 __all__ = ["Files", "Planned", "Wanted", "plan_against", "plan_offline"]
@@ -45,25 +48,25 @@ class Wanted:
     """Tells which live objects shall go."""
     root_namespace: Namespace
     soak_seconds: float
-    kinds: frozenset[GroupKind] = frozenset()
-    """Kinds to look at beside those of the manifests and those that route."""
+    named: frozenset[ResourceId] = frozenset()
+    """Objects to look at beside those of the manifests and those that route."""
+    applyset: Reference | None = None
+    """The parent of the set that the manifests are to be, and from which the rest goes."""
     explain: bool = False
 
     @classmethod
-    def applied(
-        cls, files: Files, default: Namespace, *, prune: bool, selector: str | None, root: str, soak: str
-    ) -> Wanted:
+    def applied(cls, files: Files, default: Namespace, *, pruning: Pruning, root: str, soak: str) -> Wanted:
         """Return what ``apply`` and ``plan`` want: the objects of the files, and nothing that is pruned."""
+        applyset = pruning.reference(Namespace(files.namespace or ""))
         manifests = files.read(default)
-        doomed = doomed_by_prune(manifests, prune=prune, selector=selector)
-        return cls(manifests, doomed, Namespace(root), seconds_of(soak, option="--soak"))
+        seconds = seconds_of(soak, option="--soak")
+        return cls(manifests, pruning.doomed(manifests), Namespace(root), seconds, applyset=applyset)
 
     @classmethod
     def deleted(cls, files: Files, default: Namespace, *, root: str, soak: str) -> Wanted:
         """Return what ``delete`` wants: nothing of the files."""
-        named = {one.id for one in files.read(default)}
-        kinds = frozenset(one.group_kind for one in named)
-        return cls((), lambda one: one.id in named, Namespace(root), seconds_of(soak, option="--soak"), kinds)
+        named = frozenset(one.id for one in files.read(default))
+        return cls((), lambda one: one.id in named, Namespace(root), seconds_of(soak, option="--soak"), named)
 
     def options(self, *, offline: bool) -> PlanOptions:
         """Return the planner's part of it."""
@@ -89,23 +92,91 @@ def plan_offline(wanted: Wanted, directory: str, *, recursive: bool, default: Na
     """
     found = manifests_of([directory], recursive=recursive, namespace=None, default=default)
     live = {one.id: one for one in found}
+    membership = asyncio.run(_membership(wanted, _Directory(live)))
+    wanted = _with(wanted, membership)
     deleted = [one.id for one in found if wanted.doomed(one)]
     changes, unchanged = changes_between(live, wanted.manifests, {}, deleted)
-    return Planned(plan(live, changes, unchanged=unchanged, options=wanted.options(offline=True)), live, {})
+    refused = _refused(membership, live)
+    made = refused or plan(live, changes, unchanged=unchanged, options=wanted.options(offline=True))
+    return _planned(made, live, {}, membership)
 
 
-async def plan_against(wanted: Wanted, cluster: Cluster) -> Planned:
+async def plan_against(wanted: Wanted, cluster: Cluster, *, dry_run: bool = True) -> Planned:
     """Look at the cluster, let it dry-run every manifest, and plan.
+
+    Args:
+        wanted: what is asked for.
+        cluster: where.
+        dry_run: whether the server may be asked what it would make of a write; else that is estimated.
 
     Raises:
         ClusterError: the server cannot be reached, or refuses a manifest.
     """
-    seen = await survey(cluster, wanted.manifests, doomed=wanted.doomed, kinds=wanted.kinds)
-    made = plan(
+    membership = await _membership(wanted, cluster)
+    wanted = _with(wanted, membership)
+    if membership is not None and dry_run and not membership.refusals:
+        await check_parent(cluster, membership, version=__version__)
+    known = membership.doomed if membership else ()
+    seen = await survey(
+        cluster, wanted.manifests, doomed=wanted.doomed, named=wanted.named, known=known, dry_run=dry_run
+    )
+    made = _refused(membership, seen.live) or plan(
         seen.live,
         seen.changes,
         unchanged=seen.unchanged,
         proxies=seen.proxies,
         options=wanted.options(offline=False),
     )
-    return Planned(made, seen.live, {one.id: one.desired for one in seen.changes if one.desired})
+    desired = {one.id: one.desired for one in seen.changes if one.desired}
+    return _planned(made, seen.live, desired, membership)
+
+
+async def _membership(wanted: Wanted, cluster: Lookup) -> Membership | None:
+    return None if wanted.applyset is None else await look_up(cluster, wanted.applyset, wanted.manifests)
+
+
+def _with(wanted: Wanted, membership: Membership | None) -> Wanted:
+    """Return what is wanted of the members of a set."""
+    if membership is None:
+        return wanted
+    doomed = {one.id for one in membership.doomed}
+    return replace(wanted, manifests=membership.manifests, doomed=lambda one: one.id in doomed)
+
+
+def _refused(membership: Membership | None, live: Mapping[ResourceId, Resource]) -> Plan | None:
+    refusals: tuple[Refusal, ...] = () if membership is None else membership.refuse(live)
+    return Plan(refusals=refusals) if refusals else None
+
+
+def _planned(
+    made: Plan,
+    live: Mapping[ResourceId, Resource],
+    desired: Mapping[ResourceId, Resource],
+    membership: Membership | None,
+) -> Planned:
+    if membership is None:
+        return Planned(made, live, desired)
+    parent = membership.parent
+    return Planned(
+        membership.carried(made, version=__version__),
+        {**live, **({parent.id: parent} if parent else {})},
+        {**desired, **membership.desired(version=__version__)},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    """Manifests that pass for a cluster, as far as the members of a set are to be found."""
+
+    live: Mapping[ResourceId, Resource]
+
+    async def get(self, resource_id: ResourceId) -> Resource | None:
+        return self.live.get(resource_id)
+
+    async def select(
+        self, kinds: Collection[GroupKind], namespaces: Collection[Namespace], selector: str
+    ) -> tuple[Resource, ...]:
+        key, _, value = selector.partition("=")
+        found = (one for one in self.live.values() if one.labels.get(key) == value)
+        spaces = {"", *namespaces}
+        return tuple(one for one in found if one.id.group_kind in kinds and one.id.namespace in spaces)

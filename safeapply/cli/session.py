@@ -18,7 +18,7 @@ from safeapply.adapters.connection import Connection, connected
 from safeapply.adapters.istiod import IstiodPages
 from safeapply.adapters.kube import KubeCluster
 from safeapply.adapters.terminal import dresser, listener_on
-from safeapply.cli.options import OutputFormat
+from safeapply.cli.options import DryRun, OutputFormat
 from safeapply.cli.planning import Planned, Wanted, plan_against
 from safeapply.cli.reach import Reach
 from safeapply.cli.supervision import run_to_end
@@ -28,7 +28,7 @@ from safeapply.plans.plan import Action, Plan
 from safeapply.report.outcome import outcome_json, result_lines
 from safeapply.report.plan_json import plan_json
 from safeapply.report.plan_text import plan_text
-from safeapply.report.results import DRY_RUN_SERVER, result_line
+from safeapply.report.results import DRY_RUN_CLIENT, DRY_RUN_SERVER, result_line
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.rollout.events import Event
 from safeapply.rollout.executor import RolloutOptions, carry_out
@@ -37,6 +37,7 @@ from safeapply.rollout.lock import Lock
 __all__ = ["REFUSED", "Manner", "planned_online", "roll_out"]
 
 REFUSED = 4
+DRY_RUN = {DryRun.CLIENT: DRY_RUN_CLIENT, DryRun.SERVER: DRY_RUN_SERVER}
 
 Wants = Callable[[Namespace], Wanted]
 """What is wanted, once the default namespace is known."""
@@ -51,12 +52,14 @@ class Manner:
     root_namespace: Namespace
     output: OutputFormat
     yes: bool
-    dry_run: bool
+    dry_run: DryRun
     force_conflicts: bool
     barrier_timeout: float
     lock_timeout: float
     reach: Reach
     verbose: bool
+    deletion: str
+    """The word for what is taken away: deleted, or pruned."""
     report: Path | None
     """Where the JSON report of the rollout goes, beside what is printed."""
 
@@ -81,10 +84,11 @@ def roll_out(wants: Wants, manner: Manner) -> int:
     async def work() -> int:
         async with connected(kubeconfig=manner.kubeconfig, context=manner.context) as connection:
             cluster = KubeCluster(connection, manner.force_conflicts)
-            made = await plan_against(wants(Namespace(connection.namespace)), cluster)
+            wanted = wants(Namespace(connection.namespace))
+            made = await plan_against(wanted, cluster, dry_run=manner.dry_run is not DryRun.CLIENT)
             if made.plan.refusals:
                 return _refuse(made, manner)
-            if not made.plan.steps or manner.dry_run:
+            if not made.plan.steps or manner.dry_run is not DryRun.NONE:
                 _tell([], made, manner)
                 return 0
             await _consent(made, manner)
@@ -102,6 +106,7 @@ async def _carry_out(made: Planned, connection: Connection, cluster: KubeCluster
         root_namespace=manner.root_namespace,
         live=writes_to(made.live.values()),
         barrier_timeout=manner.barrier_timeout,
+        deletion=manner.deletion,
         lock=Lock(manner.root_namespace, holder=_holder(), patience=manner.lock_timeout),
     )
     try:
@@ -120,10 +125,14 @@ async def _carry_out(made: Planned, connection: Connection, cluster: KubeCluster
 
 def _tell(events: list[Event], made: Planned, manner: Manner) -> None:
     """Print the result to standard output: of a dry-run what would be, else what was written."""
-    if manner.report is not None and not manner.dry_run:
+    dry = manner.dry_run is not DryRun.NONE
+    if manner.report is not None and not dry:
         manner.report.write_text(outcome_json(events, made.plan))
-    if manner.dry_run:
-        text = plan_json(made.plan) if manner.output is OutputFormat.JSON else _would_be(made.plan)
+    if dry and manner.output is OutputFormat.TEXT:
+        _show(made)
+        text = _would_be(made.plan, DRY_RUN[manner.dry_run], manner.deletion)
+    elif dry:
+        text = plan_json(made.plan)
     elif manner.output is OutputFormat.JSON:
         text = outcome_json(events, made.plan)
     else:
@@ -132,15 +141,15 @@ def _tell(events: list[Event], made: Planned, manner: Manner) -> None:
         typer.echo(text.rstrip("\n"))
 
 
-def _would_be(plan: Plan) -> str:
+def _would_be(plan: Plan, how: str, deletion: str) -> str:
     """Return kubectl's lines for what a dry-run would write."""
     words: dict[ResourceId, str] = {}
     for operation in (operation for step in plan.steps for operation in step.operations):
         one = operation.resource.id
         known = "configured" if one in plan.versions else "created"
-        words[one] = "deleted" if operation.action is Action.DELETE else known
+        words[one] = deletion if operation.action is Action.DELETE else known
     words.update(dict.fromkeys(plan.unchanged, "unchanged"))
-    return "\n".join(result_line(one, word, dry_run=DRY_RUN_SERVER) for one, word in words.items())
+    return "\n".join(result_line(one, word, dry_run=how) for one, word in words.items())
 
 
 def _refuse(made: Planned, manner: Manner) -> int:

@@ -36,6 +36,8 @@ class Operation:
     """The full manifest to apply, without resourceVersion; for a deletion, the live object."""
     bridge: bool = False
     """An intermediate version, neither live nor desired."""
+    manager: str = ""
+    """Who owns the fields; empty for ``safeapply`` itself."""
 
 
 @dataclass(frozen=True, slots=True)

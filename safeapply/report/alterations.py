@@ -8,11 +8,11 @@ from typing import Literal, TypeAlias
 
 from safeapply.plans.plan import Action, Operation, Plan
 from safeapply.report.differences import Difference, Sign, differences
-from safeapply.resources.objects import Document, GroupKind, Resource, ResourceId
+from safeapply.resources.objects import Document, Resource, ResourceId
+from safeapply.resources.secrets import SECRET, masked_pair
 
 __all__ = ["Alteration", "alterations"]
 
-SECRET = GroupKind("", "Secret")
 MOST = 6
 """How many differences of one object are told."""
 
@@ -58,11 +58,11 @@ def _alteration(
         return Alteration(resource.id, "-", "deleted")
     if before is None:
         return Alteration(resource.id, "+", _created(resource))
-    if resource.id.group_kind == SECRET:
-        return Alteration(resource.id, "~", "changed; the values are not shown")
+    after, secret = last[resource.id], resource.id.group_kind == SECRET
     if operation.bridge:
-        return Alteration(resource.id, "~", _bridged(before, resource.document, last[resource.id]))
-    return Alteration(resource.id, "~", _listed(differences(before, last[resource.id])) or "as before")
+        return Alteration(resource.id, "~", _bridged(before, resource.document, after))
+    old, new = masked_pair(before, after) if secret else (before, after)
+    return Alteration(resource.id, "~", _listed(differences(old, new)) or "as before")
 
 
 def _bridged(before: Document, bridge: Document, desired: Document) -> str:

@@ -58,7 +58,7 @@ def result_lines(plan: Plan, events: Iterable[Event]) -> tuple[str, ...]:
 
 
 def _stronger(earlier: str | None, word: str) -> str:
-    if earlier == "created" and word != "deleted":
+    if earlier == "created" and word not in {"deleted", "pruned"}:
         return earlier
     return earlier if earlier is not None and word == "unchanged" else word
 

@@ -8,6 +8,7 @@ from typing import Any, Final, assert_never
 
 from safeapply.istio.proxies import ProxyClass
 from safeapply.plans.plan import Caution, Operation, Plan, Refusal, Step
+from safeapply.resources.secrets import masked
 from safeapply.xds.expectations import (
     ClusterAbsent,
     ClusterActive,
@@ -53,7 +54,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     told: dict[str, Any] = {
         "action": operation.action.value,
         "resource": str(operation.resource.id),
-        "manifest": operation.resource.document,
+        "manifest": masked(operation.resource),
     }
     return told | ({"bridge": True} if operation.bridge else {})
 

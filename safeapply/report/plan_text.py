@@ -99,8 +99,11 @@ def _lines(plan: Plan, changed: Sequence[Sequence[Alteration]]) -> Iterator[_Lin
 
 
 def _headline(plan: Plan) -> str:
-    if plan.refusals and all(one.code == "foreign-owner" for one in plan.refusals):
+    codes = {one.code for one in plan.refusals}
+    if codes == {"foreign-owner"}:
         return "Refused: another controller writes what would change. Nothing will be written."
+    if codes == {"applyset"}:
+        return "Refused: the apply set cannot be pruned like this. Nothing will be written."
     if plan.refusals:
         return "Refused: no order of writes keeps every request served. Nothing will be written."
     if not plan.steps:

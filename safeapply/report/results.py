@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from safeapply.resources.objects import ResourceId
 
-__all__ = ["DRY_RUN_SERVER", "result_line", "summary_line"]
+__all__ = ["DRY_RUN_CLIENT", "DRY_RUN_SERVER", "result_line", "summary_line"]
 
+DRY_RUN_CLIENT = "dry run"
 DRY_RUN_SERVER = "server dry run"
 
 

@@ -65,7 +65,7 @@ class Awaiting:
     async def _look(self) -> tuple[str, ...]:
         """Learn what the conditions mean in the mesh as it is; return what it lacks, a sentence each."""
         ids = [one.id for one in self.conditions.values() if isinstance(one, Deleted)]
-        seen = await survey(self.poller.cluster, (), kinds=[one.group_kind for one in ids])
+        seen = await survey(self.poller.cluster, (), named=ids)
         self._live = seen.live
         for words, condition in self.conditions.items():
             found = meaning(condition, seen.live, seen.proxies, self.mesh)

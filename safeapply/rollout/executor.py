@@ -42,6 +42,8 @@ class RolloutOptions:
     barrier_timeout: float = 300.0
     """Seconds that one barrier may stay closed: single waits reach 13 s on a busy istiod (ENVOY.md 8)."""
     writes_at_once: int = 8
+    deletion: str = "deleted"
+    """What is said of an object that is taken away; kubectl says ``pruned`` where a file was."""
     pace: Pace = DEFAULT_PACE
     lock: Lock | None = None
     istiods: Istiods | None = None
@@ -148,7 +150,7 @@ class _Rollout:
         known = self.versions.get(one, "")
         match operation.action:
             case Action.APPLY:
-                made = await self.cluster.apply(_at(operation.resource, known))
+                made = await self.cluster.apply(_at(operation.resource, known), manager=operation.manager)
                 self.versions[one] = version = made.resource_version
                 before = self.writes.get(one)
                 self.writes[one] = written(made, created=not known or (before is not None and before.created))
@@ -157,7 +159,7 @@ class _Rollout:
                 await self.cluster.delete(_at(operation.resource, known))
                 self.versions.pop(one, None)
                 self.writes[one] = written(_at(operation.resource, known), deleted=True)
-                version, word = "", "deleted"
+                version, word = "", self.options.deletion
             case _:
                 assert_never(operation.action)
         self.emit(Wrote(self.clock.now(), self.step, operation.action, one, word, version))

@@ -1,7 +1,9 @@
 """Look at the cluster before planning: what is live, what the server would make of the files, who runs.
 
 Every desired object passes a server-side dry-run here, so a rejected manifest is an error before the first
-write, and defaults and other field managers are in the plan (DESIGN 4.1).
+write, and defaults and other field managers are in the plan (DESIGN 4.1). What decides where requests go is listed,
+in all namespaces; of all other kinds only the objects that the files name are read, one by one, so that nobody
+needs the right to list Secrets.
 """
 
 from __future__ import annotations
@@ -13,15 +15,19 @@ from dataclasses import dataclass
 from safeapply.istio.kinds import POD, ROUTING_KINDS, WORKLOAD_KINDS
 from safeapply.istio.proxies import Proxy, proxy_of_pod
 from safeapply.plans.changes import Change, changes_between
+from safeapply.plans.estimates import estimated
 from safeapply.plans.in_use import NEEDING_KINDS
 from safeapply.plans.owners import OWNING_KINDS
 from safeapply.ports import Cluster
 from safeapply.resources.objects import GroupKind, Resource, ResourceId
 
-__all__ = ["Survey", "survey"]
+__all__ = ["LISTED_KINDS", "Survey", "survey"]
 
 NAMESPACE = GroupKind("", "Namespace")
 DRY_RUNS_AT_ONCE = 8
+READS_AT_ONCE = 16
+LISTED_KINDS = tuple(dict.fromkeys((*ROUTING_KINDS, *WORKLOAD_KINDS, POD, *NEEDING_KINDS, *OWNING_KINDS)))
+"""The kinds of which every live object counts, wherever it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,9 @@ async def survey(
     manifests: Sequence[Resource],
     *,
     doomed: Callable[[Resource], bool] = _kept,
-    kinds: Iterable[GroupKind] = (),
+    named: Iterable[ResourceId] = (),
+    known: Iterable[Resource] = (),
+    dry_run: bool = True,
 ) -> Survey:
     """Read the mesh, and let the server dry-run every manifest.
 
@@ -51,22 +59,36 @@ async def survey(
         cluster: where to look.
         manifests: what shall be.
         doomed: tells which live objects shall go.
-        kinds: more kinds to look at.
+        named: more objects to read, if they are there.
+        known: live objects that have been read already.
+        dry_run: let the server say what it would make of the manifests; else that is estimated, and nothing but
+            reading is asked of it.
 
     Raises:
         RejectedError: the server would refuse a manifest; nothing has been written.
         ClusterUnreachableError: there is no server.
     """
-    own = (one.id.group_kind for one in manifests)
-    wanted = tuple(
-        dict.fromkeys((*ROUTING_KINDS, *WORKLOAD_KINDS, POD, *NEEDING_KINDS, *OWNING_KINDS, *own, *kinds))
+    own = dict.fromkeys((*(one.id for one in manifests), *named))
+    listed, read = await asyncio.gather(
+        cluster.list(LISTED_KINDS), _read(cluster, [one for one in own if one.group_kind not in LISTED_KINDS])
     )
-    live = {one.id: one for one in await cluster.list(wanted)}
-    desired = await _dry_runs(cluster, manifests, live)
+    live = {one.id: one for one in (*known, *listed, *read)}
+    desired = await _dry_runs(cluster, manifests, live) if dry_run else estimated(manifests, live)
     deleted = [one for one, resource in live.items() if doomed(resource)]
     changes, unchanged = changes_between(live, manifests, desired, deleted)
     proxies = (proxy_of_pod(one) for one in live.values() if one.id.group_kind == POD)
     return Survey(live, changes, unchanged, tuple(proxy for proxy in proxies if proxy is not None))
+
+
+async def _read(cluster: Cluster, wanted: Iterable[ResourceId]) -> tuple[Resource, ...]:
+    gate = asyncio.Semaphore(READS_AT_ONCE)
+
+    async def read(one: ResourceId) -> Resource | None:
+        async with gate:
+            return await cluster.get(one)
+
+    found = await asyncio.gather(*map(read, wanted))
+    return tuple(one for one in found if one is not None)
 
 
 async def _dry_runs(

@@ -161,7 +161,7 @@ def test_new_deleted_and_secret_objects_have_their_own_words() -> None:
     assert printed.startswith("Plan: 1 step, 2 writes, 1 deletion, 0 barriers, 0.5 s of soak\n")
     assert "+ destinationrule default/reviews  new, host reviews, subsets v1, v2\n" in printed
     assert "- virtualservice default/reviews   deleted\n" in printed
-    assert "~ secret default/s                 changed; the values are not shown\n" in printed
+    assert "~ secret default/s                 data.key *** (before) -> *** (after)\n" in printed
     assert before.id == after.id
     assert "b2xk" not in printed
 

@@ -210,8 +210,17 @@ class MemoryCluster:
         await asyncio.sleep(0)
         return self.objects.get(resource_id)
 
-    async def apply(self, resource: Resource, *, dry_run: bool = False) -> Resource:
+    async def select(
+        self, kinds: Collection[GroupKind], namespaces: Collection[Namespace], selector: str
+    ) -> tuple[Resource, ...]:
+        """Return the objects that bear a label."""
+        key, _, value = selector.partition("=")
+        found = (one for one in await self.list(kinds) if one.id.namespace in {"", *namespaces})
+        return tuple(one for one in found if one.labels.get(key) == value)
+
+    async def apply(self, resource: Resource, *, dry_run: bool = False, manager: str = "") -> Resource:
         """Write an object, if its resourceVersion allows."""
+        assert manager in {"", "safeapply-applyset"}
         await asyncio.sleep(0)
         if resource.id.name == self.refuses:
             raise RejectedError(str(resource.id), "admission said no")

@@ -7,9 +7,10 @@ object, and for a run that goes on where a killed one stopped: what is needed is
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from safeapply.istio.localities import Locality
 from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.registry import service_options
 from safeapply.istio.routes import Reference
@@ -32,7 +33,9 @@ __all__ = ["preconditions", "settled"]
 
 @dataclass(frozen=True, slots=True)
 class _Effect:
-    """What a step does to one class."""
+    """What a step does in one locality to all classes that nothing there tells apart."""
+
+    classes: frozenset[ProxyClass]
 
     named: frozenset[Reference]
     """References to clusters that no route named before; mirrors only beside others, for a missing mirror costs its
@@ -49,14 +52,15 @@ class _Effect:
 def preconditions(transition: Transition, before: Snapshot, after: Snapshot) -> tuple[Expectation, ...]:
     """Return what must hold before the writes that lead from one state to the other."""
     effects = _effects(transition, before, after)
-    named = _by_cluster({one: {r.cluster for r in effect.named} for one, effect in effects.items()})
-    removed = _by_cluster({one: effect.removed for one, effect in effects.items()})
+    named = _by_cluster((effect.classes, {r.cluster for r in effect.named}) for effect in effects)
+    removed = _by_cluster((effect.classes, effect.removed) for effect in effects)
+    views = Views(before)
     active: Iterable[Expectation] = (
         ClusterActive(name, classes, ready_endpoint=_has_pods(transition, after, name, classes))
         for name, classes in named
     )
     gone: Iterable[Expectation] = (
-        ClusterUnreferenced(name, _everywhere(transition, before, name, classes)) for name, classes in removed
+        ClusterUnreferenced(name, _everywhere(transition, views, name, classes)) for name, classes in removed
     )
     return (*active, *gone)
 
@@ -64,8 +68,8 @@ def preconditions(transition: Transition, before: Snapshot, after: Snapshot) -> 
 def settled(transition: Transition, before: Snapshot, after: Snapshot) -> tuple[Expectation, ...]:
     """Return what the proxies show once the last writes have reached them."""
     effects = _effects(transition, before, after)
-    added = _by_cluster({one: effect.added for one, effect in effects.items()})
-    removed = _by_cluster({one: effect.removed for one, effect in effects.items()})
+    added = _by_cluster((effect.classes, effect.added) for effect in effects)
+    removed = _by_cluster((effect.classes, effect.removed) for effect in effects)
     return (
         *(ClusterActive(name, classes) for name, classes in added),
         *_moves(effects),
@@ -74,14 +78,20 @@ def settled(transition: Transition, before: Snapshot, after: Snapshot) -> tuple[
     )
 
 
-def _effects(transition: Transition, before: Snapshot, after: Snapshot) -> Mapping[ProxyClass, _Effect]:
+def _effects(transition: Transition, before: Snapshot, after: Snapshot) -> list[_Effect]:
     old, new = Views(before), Views(after)
-    return {one: _effect(transition, one, old, new) for one in transition.classes}
+    return [
+        _effect(locality, one, classes, old, new)
+        for locality in transition.localities()
+        for one, classes in locality.crowds.items()
+    ]
 
 
-def _effect(transition: Transition, one: ProxyClass, before: Views, after: Views) -> _Effect:
-    old = before.of(one, transition.routes, transition.hosts)
-    new = after.of(one, transition.routes, transition.hosts)
+def _effect(
+    locality: Locality, one: ProxyClass, classes: frozenset[ProxyClass], before: Views, after: Views
+) -> _Effect:
+    old = before.of(one, locality.routes, locality.hosts)
+    new = after.of(one, locality.routes, locality.hosts)
     named_before = {reference.cluster for reference in old.references if reference.hard}
     named_after = {reference.cluster for reference in new.references}
     shown_before, shown_after = _shown(old.references), _shown(new.references)
@@ -89,6 +99,7 @@ def _effect(transition: Transition, one: ProxyClass, before: Views, after: Views
     moved = frozenset(r for r in new.references if (r.domain, r.cluster) not in shown_before)
     turned = {reference.domain for reference in moved}
     return _Effect(
+        classes=classes,
         named=frozenset(r for r in named if r.hard or (r.cluster in old.clusters and any(o.hard for o in named))),
         moved=moved,
         released=frozenset(
@@ -117,42 +128,42 @@ def _of_same_hosts(views: Views, one: ProxyClass, names: Iterable[ClusterName]) 
 
 
 def _by_cluster(
-    found: Mapping[ProxyClass, Iterable[ClusterName]],
+    found: Iterable[tuple[frozenset[ProxyClass], Iterable[ClusterName]]],
 ) -> Iterator[tuple[ClusterName, frozenset[ProxyClass]]]:
     classes: dict[ClusterName, set[ProxyClass]] = defaultdict(set)
-    for one, names in found.items():
+    for several, names in found:
         for name in names:
-            classes[name].add(one)
+            classes[name].update(several)
     for name in sorted(classes):
         yield name, frozenset(classes[name])
 
 
-def _moves(effects: Mapping[ProxyClass, _Effect]) -> Iterator[RouteRefers]:
-    for domain, name, classes in _by_route({one: effect.moved for one, effect in effects.items()}):
+def _moves(effects: Iterable[_Effect]) -> Iterator[RouteRefers]:
+    for domain, name, classes in _by_route((effect.classes, effect.moved) for effect in effects):
         yield RouteRefers(domain, name, classes)
 
 
-def _releases(effects: Mapping[ProxyClass, _Effect]) -> Iterator[RouteReleased]:
-    for domain, name, classes in _by_route({one: effect.released for one, effect in effects.items()}):
+def _releases(effects: Iterable[_Effect]) -> Iterator[RouteReleased]:
+    for domain, name, classes in _by_route((effect.classes, effect.released) for effect in effects):
         yield RouteReleased(domain, name, classes)
 
 
 def _by_route(
-    found: Mapping[ProxyClass, Iterable[Reference]],
+    found: Iterable[tuple[frozenset[ProxyClass], Iterable[Reference]]],
 ) -> Iterator[tuple[Host | None, ClusterName, frozenset[ProxyClass]]]:
     classes: dict[tuple[Host | None, ClusterName], set[ProxyClass]] = defaultdict(set)
-    for one, references in found.items():
+    for several, references in found:
         for reference in references:
-            classes[reference.domain, reference.cluster].add(one)
+            classes[reference.domain, reference.cluster].update(several)
     for domain, name in sorted(classes, key=lambda key: (key[0] or "", key[1])):
         yield domain, name, frozenset(classes[domain, name])
 
 
 def _everywhere(
-    transition: Transition, before: Snapshot, name: ClusterName, losing: frozenset[ProxyClass]
+    transition: Transition, views: Views, name: ClusterName, losing: frozenset[ProxyClass]
 ) -> frozenset[ProxyClass] | None:
     """Return None, for every proxy, where no class keeps the cluster: then no class needs to be told apart."""
-    parts, views = parse_cluster(name), Views(before)
+    parts = parse_cluster(name)
     holders = {one for one in transition.classes if parts is not None and name in views.clusters(one, parts.host)}
     return None if holders <= losing else losing
 

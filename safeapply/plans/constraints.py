@@ -17,7 +17,7 @@ from safeapply.istio.routes import Reference, references
 from safeapply.istio.scopes import scope_of
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.subsets import rules_in_path
-from safeapply.istio.view import Stance, View, Views
+from safeapply.istio.view import View, Views
 from safeapply.plans.route_order import route_order
 from safeapply.plans.transition import Transition
 from safeapply.plans.versions import Stage
@@ -48,12 +48,13 @@ def find_constraints(transition: Transition) -> Findings:
     constraints = set(route_order(transition))
     dangling: list[Dangling] = []
     live, desired = (Views(transition.all_at(stage)) for stage in (Stage.LIVE, Stage.DESIRED))
-    seen: set[tuple[Reference, Stance, Stance]] = set()
-    for proxy_class in transition.classes:
-        before, after = (views.of(proxy_class, transition.routes) for views in (live, desired))
-        comparison = _Comparison(transition, proxy_class, live, desired, before, after, seen)
-        constraints.update(comparison.constraints())
-        dangling.extend(Dangling(proxy_class, reference) for reference in comparison.dangling())
+    for locality in transition.localities():
+        for proxy_class, alike in locality.crowds.items():
+            before, after = (views.of(proxy_class, locality.routes) for views in (live, desired))
+            comparison = _Comparison(transition, proxy_class, live, desired, before, after)
+            constraints.update(comparison.constraints())
+            missing = tuple(comparison.dangling())
+            dangling.extend(Dangling(one, reference) for one in alike for reference in missing)
     return Findings(frozenset(constraints), tuple(dangling))
 
 
@@ -67,8 +68,6 @@ class _Comparison:
     desired: Views
     before: View
     after: View
-    seen: set[tuple[Reference, Stance, Stance]]
-    """References that were compared for a class which nothing can tell apart from this one."""
 
     def dangling(self) -> Iterator[Reference]:
         """Yield the hard references that will miss their cluster, unless they miss it today."""
@@ -78,7 +77,7 @@ class _Comparison:
                 yield reference
 
     def constraints(self) -> Iterator[Constraint]:
-        for reference in (self.before.references | self.after.references) - self._compared():
+        for reference in self.before.references | self.after.references:
             there = self.live.clusters(self.proxy_class, reference.host)
             kept = self.desired.clusters(self.proxy_class, reference.host)
             # A mirror whose cluster is not there yet costs its caller nothing (ISTIO.md 1.3), so nobody waits.
@@ -88,20 +87,6 @@ class _Comparison:
                 yield from self._lets_go(reference)
             if reference.cluster in there & kept:
                 yield from self._hands_over(reference)
-
-    def _compared(self) -> set[Reference]:
-        """Return the references that need no second look, and remember the others."""
-        keys = {
-            reference: (
-                reference,
-                self.live.stance(self.proxy_class, reference.host),
-                self.live.stance(self.proxy_class, reference.chain[0]),
-            )
-            for reference in self.before.references | self.after.references
-        }
-        compared = {reference for reference, key in keys.items() if key in self.seen}
-        self.seen.update(keys.values())
-        return compared
 
     def _needs(self, reference: Reference) -> Iterator[Constraint]:
         """A new reference after whoever provides its cluster."""

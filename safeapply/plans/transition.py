@@ -6,11 +6,12 @@ mesh looks like in some state costs a look-up, not a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from safeapply.istio.declarations import declare
 from safeapply.istio.kinds import NEWEST, Declaration
+from safeapply.istio.localities import Locality, localities
 from safeapply.istio.proxies import Proxy, ProxyClass
 from safeapply.istio.reach import hosts_in_reach, routes_in_reach
 from safeapply.istio.snapshot import MeshSettings, Snapshot, snapshot_of
@@ -56,6 +57,10 @@ class Transition:
                 for one, stages in self.stages.items()
             }
         )
+
+    def localities(self) -> Iterator[Locality]:
+        """Yield the parts of the mesh that the rollout can touch, each on its own."""
+        return localities(self.mesh, self.classes, self.routes, self.hosts)
 
     def all_at(self, stage: Stage) -> Snapshot:
         """Return the mesh with every changed object at one stage."""

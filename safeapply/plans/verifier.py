@@ -14,12 +14,13 @@ from typing import TypeAlias
 
 from safeapply.istio.declarations import declare
 from safeapply.istio.kinds import NEWEST, Declaration, Gateway, VirtualService
+from safeapply.istio.localities import localities
 from safeapply.istio.proxies import ProxyClass, Role
 from safeapply.istio.reach import routes_in_reach
 from safeapply.istio.registry import service_options
 from safeapply.istio.routes import Reference
 from safeapply.istio.serving import Request, is_served, served
-from safeapply.istio.snapshot import MeshSettings, Snapshot, snapshot_of
+from safeapply.istio.snapshot import Declarations, MeshSettings, Snapshot, snapshot_of
 from safeapply.istio.view import Views
 from safeapply.plans.plan import Action, Operation, Step
 from safeapply.resources.objects import Resource, ResourceId
@@ -57,18 +58,36 @@ def verify(
         one: declare(resource, created=resource.created, domain=mesh.domain) for one, resource in live.items()
     }
     now.update(assumed)
-    start = Views(snapshot_of({one: (declaration,) for one, declaration in now.items()}, mesh))
-    checked = tuple(classes)
     writes = [{op.resource.id: _declared(op, ages, mesh) for op in step.operations} for step in steps]
-    final = now | dict(item for step in writes for item in step.items())
-    kept = _kept(start, Views(snapshot_of({one: (d,) for one, d in final.items()}, mesh)), checked)
+    everything = snapshot_of(_all_versions(now, writes), mesh)
+    now = {one: now.get(one) for step in writes for one in step}
+    start, checked = Views(_at(everything, now)), tuple(classes)
+    final = dict(item for step in writes for item in step.items())
+    kept = _kept(start, Views(_at(everything, final)), checked)
     for number, after in enumerate(writes):
-        found = _race(now, after, start, checked) or _lost(now, after, kept, mesh)
+        mixture = everything.where({one: (now[one], after[one]) if one in after else (now[one],) for one in now})
+        touched = [v for one in after for v in (now[one], after[one]) if v is not None]
+        found = _race(mixture, touched, everything, start, checked) or _lost(mixture, touched, kept)
         if found is not None:
             proxy_class, request = found
             return Counterexample(number, proxy_class, request, tuple(after))
         now.update(after)
     return None
+
+
+def _all_versions(
+    live: Mapping[ResourceId, Declaration | None], writes: Iterable[Mapping[ResourceId, Declaration | None]]
+) -> Declarations:
+    """Return every version of every object, from the first state to the last."""
+    versions: dict[ResourceId, tuple[Declaration | None, ...]] = {one: (d,) for one, d in live.items()}
+    for step in writes:
+        versions.update({one: (*versions.get(one, ()), declaration) for one, declaration in step.items()})
+    return versions
+
+
+def _at(everything: Snapshot, chosen: Mapping[ResourceId, Declaration | None]) -> Snapshot:
+    """Return the state in which the objects that are written have these versions."""
+    return everything.where({one: (declaration,) for one, declaration in chosen.items()})
 
 
 Kept: TypeAlias = Mapping[ProxyClass, frozenset[Request]]
@@ -84,16 +103,10 @@ def _kept(start: Views, end: Views, classes: Iterable[ProxyClass]) -> Kept:
     return kept
 
 
-def _lost(
-    now: Mapping[ResourceId, Declaration | None],
-    after: Mapping[ResourceId, Declaration | None],
-    kept: Kept,
-    mesh: MeshSettings,
-) -> tuple[ProxyClass, Request] | None:
+def _lost(mixture: Snapshot, touched: Iterable[Declaration], kept: Kept) -> tuple[ProxyClass, Request] | None:
     """Return a request that a gateway may answer by 404 while these writes are under way."""
-    if not any(isinstance(d, VirtualService | Gateway) for one in after for d in (now.get(one), after[one])):
+    if not any(isinstance(one, VirtualService | Gateway) for one in touched):
         return None
-    mixture = snapshot_of(_mixed(now, after), mesh)
     for one, requests in kept.items():
         there = served(mixture, one, _all_routes(mixture))
         lost = sorted(request for request in requests if not is_served(request, there))
@@ -106,30 +119,23 @@ def _all_routes(snapshot: Snapshot) -> set[ResourceId]:
     return {route for several in snapshot.index.bound.values() for route in several}
 
 
-def _mixed(
-    now: Mapping[ResourceId, Declaration | None], after: Mapping[ResourceId, Declaration | None]
-) -> dict[ResourceId, tuple[Declaration | None, ...]]:
-    versions: dict[ResourceId, tuple[Declaration | None, ...]] = {one: (d,) for one, d in now.items()}
-    return {**versions, **{one: (now.get(one), declaration) for one, declaration in after.items()}}
-
-
 def _race(
-    now: Mapping[ResourceId, Declaration | None],
-    after: Mapping[ResourceId, Declaration | None],
+    mixture: Snapshot,
+    touched: Iterable[Declaration],
+    everything: Snapshot,
     start: Views,
     classes: Iterable[ProxyClass],
 ) -> tuple[ProxyClass, Reference] | None:
     """Return a class, and a reference that it may show without the cluster, while these writes are under way."""
-    mixed = _mixed(now, after)
-    mixture = snapshot_of(mixed, start.snapshot.mesh)
-    touched = [v for one in after for v in mixed[one] if v is not None]
     routes, views = routes_in_reach(mixture.index, touched), Views(mixture)
-    for one in classes:
-        dangling = [reference for reference in views.of(one, routes).dangling() if reference.hard]
-        known = {_request(ref) for ref in start.of(one, routes).dangling() if ref.hard} if dangling else set()
-        for reference in dangling:
-            if _request(reference) not in known and _served(start, one, reference):
-                return one, reference
+    for locality in localities(everything, classes, routes):
+        for one in locality.crowds:
+            dangling = [reference for reference in views.of(one, locality.routes).dangling() if reference.hard]
+            before = start.of(one, locality.routes).dangling() if dangling else ()
+            known = {_request(reference) for reference in before if reference.hard}
+            for reference in dangling:
+                if _request(reference) not in known and _served(start, one, reference):
+                    return one, reference
     return None
 
 

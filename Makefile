@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo test check unit bench clean
+.PHONY: demo test test-long check unit bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/safeapply demo
@@ -19,6 +19,10 @@ check: $(VENV)/ready
 
 unit: $(VENV)/ready
 	$(BIN)/pytest
+
+# Takes hours; a failure names its seed, and the seed alone reproduces it.
+test-long: $(VENV)/ready
+	$(BIN)/pytest -m long
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks

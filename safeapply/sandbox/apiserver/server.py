@@ -17,12 +17,14 @@ from aiohttp import web
 from aiohttp.log import server_logger
 
 from safeapply.resources.objects import Document, Namespace, ResourceId
-from safeapply.sandbox.apiserver.bodies import encode
+from safeapply.sandbox.apiserver.access import Access, User
+from safeapply.sandbox.apiserver.bodies import PatchType, decode_object, encode
 from safeapply.sandbox.apiserver.chunks import part_of
 from safeapply.sandbox.apiserver.discovery import AGGREGATED, VERSION, discovery_of, paths_of
 from safeapply.sandbox.apiserver.paths import Place, place_of
 from safeapply.sandbox.apiserver.portforward import forward, ports_of
 from safeapply.sandbox.apiserver.representations import form_of, list_of, one_of
+from safeapply.sandbox.apiserver.reviews import REVIEWS, reviewed
 from safeapply.sandbox.apiserver.selectors import selection_of
 from safeapply.sandbox.apiserver.statuses import StatusError, forbidden, internal, not_allowed, not_found
 from safeapply.sandbox.apiserver.store import STATUS, Store
@@ -50,7 +52,7 @@ VERBS: Final[Mapping[tuple[str, bool], str]] = {
 
 
 class ApiServer:
-    """One API server on the loopback interface, without encryption and without users."""
+    """One API server on the loopback interface, without encryption, and without users until it gets ``access``."""
 
     def __init__(
         self,
@@ -61,6 +63,8 @@ class ApiServer:
     ) -> None:
         self.deny: Callable[[str, ResourceId], str | None] | None = None
         """Asked for each request (verb, object); a reason answers 403. For a collection the name is empty."""
+        self.access: Access | None = None
+        """Who may do what; None for everybody everything."""
         self.url = ""
         self._store = store
         self._admin_address = admin_address
@@ -89,15 +93,15 @@ class ApiServer:
             await self._runner.cleanup()
             self._runner = None
 
-    def kubeconfig(self) -> str:
-        """Return the file that leads a client here."""
+    def kubeconfig(self, *, token: str = "") -> str:
+        """Return the file that leads a client here, as the user of a token."""
         name = "safeapply-sandbox"
         return yaml.safe_dump(
             {
                 "apiVersion": "v1",
                 "kind": "Config",
                 "clusters": [{"name": name, "cluster": {"server": self.url}}],
-                "users": [{"name": name, "user": {}}],
+                "users": [{"name": name, "user": {"token": token} if token else {}}],
                 "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": "default"}}],
                 "current-context": name,
             },
@@ -121,11 +125,12 @@ class ApiServer:
             return _json(refusal.document, status=refusal.code)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        user = self._user_of(request)
         place = place_of(self._store.kinds, request.path)
         if place is None:
-            return self._answer_beside_objects(request)
+            return await self._answer_beside_objects(request, user)
         if place.subresource == "portforward" and place.kind.plural == "pods":
-            return await self._forward(request, place)
+            return await self._forward(request, place, user)
         verb = VERBS.get((request.method, bool(place.name)))
         if verb is None or place.subresource not in {"", STATUS}:
             raise not_allowed()
@@ -133,7 +138,9 @@ class ApiServer:
             raise not_allowed()
         if verb == "list" and request.query.get("watch") in {"1", "true"}:
             verb = "watch"
-        self._check_allowed(verb, place)
+        self._check_allowed(verb, place, user)
+        if verb == "patch" and _applies(request) and self._store.get(place.id) is None:
+            self._check_allowed("create", place, user)
         match verb:
             case "get":
                 return self._get(request, place)
@@ -174,9 +181,11 @@ class ApiServer:
         form = form_of(request.headers.get("Accept", ""))
         return _json(one_of(place, document, form, datetime.now(UTC)), status=status)
 
-    async def _forward(self, request: web.Request, place: Place) -> web.StreamResponse:
+    async def _forward(self, request: web.Request, place: Place, user: User | None) -> web.StreamResponse:
         ports = ports_of(request)
-        self._check_allowed("create", place)
+        # A websocket is a GET; since Kubernetes 1.35 the right to create is asked for as well (KEP-4006).
+        for verb in ("get", "create"):
+            self._check_allowed(verb, place, user)
         if self._store.get(place.id) is None:
             raise not_found(place.kind, place.name)
         namespace, pod = Namespace(place.namespace), place.name
@@ -186,10 +195,15 @@ class ApiServer:
 
         return await forward(request, ports, address_of, closing=self._closing)
 
-    def _answer_beside_objects(self, request: web.Request) -> web.Response:
+    async def _answer_beside_objects(self, request: web.Request, user: User | None) -> web.Response:
         path = request.path.rstrip("/")
+        if (request.method, path) == ("POST", REVIEWS):
+            review = decode_object(await request.read(), request.headers.get("Content-Type", "").partition(";")[0])
+            return _json(reviewed(review, self.access, user), status=HTTPStatus.CREATED)
         if path in HEALTH:
             return web.Response(text="ok")
+        if self.access is not None and user is not None:
+            self.access.check_path(user, path)
         if path == "/version":
             return _json(VERSION)
         if not path:
@@ -201,10 +215,21 @@ class ApiServer:
             raise StatusError(HTTPStatus.NOT_FOUND, "NotFound", "the server could not find the requested resource")
         return _json(document, content_type=AGGREGATED if aggregated else JSON)
 
-    def _check_allowed(self, verb: str, place: Place) -> None:
+    def _user_of(self, request: web.Request) -> User | None:
+        if self.access is None:
+            return None
+        return self.access.user_of(request.headers, request.headers.getall("Impersonate-Group", []))
+
+    def _check_allowed(self, verb: str, place: Place, user: User | None) -> None:
+        if self.access is not None and user is not None:
+            self.access.check(user, verb, place)
         reason = self.deny(verb, place.id) if self.deny is not None else None
         if reason is not None:
-            raise forbidden(place.kind, place.name, verb=verb, namespace=place.namespace, reason=reason)
+            raise forbidden(place.kind, place.name, reason)
+
+
+def _applies(request: web.Request) -> bool:
+    return request.content_type == PatchType.APPLY.value
 
 
 def _json(document: Mapping[str, Any], *, status: int = HTTPStatus.OK, content_type: str = JSON) -> web.Response:

@@ -19,6 +19,7 @@ __all__ = [
     "denied",
     "expired",
     "forbidden",
+    "forbidden_path",
     "internal",
     "invalid",
     "not_allowed",
@@ -113,15 +114,16 @@ def denied(kind: Kind, name: str, reason: str, *, webhook: str) -> StatusError:
     return StatusError(HTTPStatus.BAD_REQUEST, "BadRequest", message, details=_details(kind, name))
 
 
-def forbidden(kind: Kind, name: str, *, verb: str, namespace: str, reason: str) -> StatusError:
+def forbidden(kind: Kind, name: str, why: str) -> StatusError:
     """Say that the user may not do this."""
     subject = f'{kind.resource} "{name}" is forbidden' if name else f"{kind.resource} is forbidden"
-    where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
-    message = (
-        f'{subject}: User "sandbox" cannot {verb} resource "{kind.plural}" in API group "{kind.group}" '
-        f"{where}: {reason}"
-    )
-    return StatusError(HTTPStatus.FORBIDDEN, "Forbidden", message, details=_details(kind, name))
+    return StatusError(HTTPStatus.FORBIDDEN, "Forbidden", f"{subject}: {why}", details=_details(kind, name))
+
+
+def forbidden_path(user: str, verb: str, path: str) -> StatusError:
+    """Say that the user may not see what is no object."""
+    message = f'forbidden: User "{user}" cannot {verb} path "{path}"'
+    return StatusError(HTTPStatus.FORBIDDEN, "Forbidden", message, details={})
 
 
 def not_allowed() -> StatusError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from safeapply.resources.objects import Namespace
 from safeapply.xds.names import Host
 
-__all__ = ["covers", "is_wild", "most_specific", "overlap", "resolve", "service_host"]
+__all__ = ["covering", "covers", "is_wild", "most_specific", "overlap", "resolve", "service_host"]
 
 
 def resolve(name: str, namespace: Namespace, *, domain: str) -> Host:
@@ -33,6 +35,12 @@ def covers(pattern: Host, host: Host) -> bool:
     if not is_wild(pattern):
         return pattern == host
     return host.endswith(pattern[1:])
+
+
+def covering(host: Host) -> Iterator[Host]:
+    """Yield every pattern that could cover a host, the host itself among them."""
+    yield host
+    yield from (Host(f"*{host[start:]}") for start in range(len(host) + 1))
 
 
 def overlap(one: Host, other: Host) -> Host | None:

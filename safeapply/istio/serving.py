@@ -6,11 +6,11 @@ On sidecars a host that no VirtualService serves has its default route, so only 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import and_
 
-from safeapply.istio.hosts import covers, overlap
+from safeapply.istio.hosts import covering, overlap
 from safeapply.istio.kinds import GATEWAY, MESH, Gateway, Rule, Traffic, VirtualService
 from safeapply.istio.proxies import ProxyClass, Role
 from safeapply.istio.snapshot import Snapshot
@@ -18,7 +18,7 @@ from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["Request", "is_served", "served"]
+__all__ = ["Request", "gateway_id", "is_served", "served"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,10 +46,18 @@ def is_served(request: Request, among: frozenset[Request]) -> bool:
     """Tell whether a request is served: by a rule of its own, by one without a match, or under a wider domain."""
     if request in among:
         return True
-    return any(
-        one.port == request.port and one.match in {"", request.match} and covers(one.domain, request.domain)
-        for one in among
+    wider = (
+        replace(request, domain=domain, match=match)
+        for domain in covering(request.domain)
+        for match in {"", request.match}
     )
+    return any(one in among for one in wider)
+
+
+def gateway_id(name: str) -> ResourceId:
+    """Return the Gateway that a VirtualService binds to as ``namespace/name``."""
+    namespace, _, short = name.partition("/")
+    return ResourceId(GATEWAY.group, GATEWAY.kind, Namespace(namespace), short)
 
 
 def _versions(snapshot: Snapshot, proxy_class: ProxyClass, route: ResourceId) -> Iterator[frozenset[Request]]:
@@ -72,9 +80,7 @@ def _visible(route: VirtualService, proxy_class: ProxyClass) -> bool:
 
 def _bound(snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService, name: str) -> frozenset[Request]:
     """Return what a route serves by one gateway, in all of the gateway's versions."""
-    namespace, _, short = name.partition("/")
-    gateway = ResourceId(GATEWAY.group, GATEWAY.kind, Namespace(namespace), short)
-    return _always(_offered(route, one, proxy_class) for one in snapshot.gateway_versions(gateway))
+    return _always(_offered(route, one, proxy_class) for one in snapshot.gateway_versions(gateway_id(name)))
 
 
 def _offered(route: VirtualService, gateway: Gateway | None, proxy_class: ProxyClass) -> frozenset[Request]:

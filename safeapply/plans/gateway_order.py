@@ -6,17 +6,18 @@ whoever takes it before whoever had it lets go.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from safeapply.istio.kinds import GATEWAY, VIRTUAL_SERVICE
+from safeapply.istio.kinds import GATEWAY, MESH, VIRTUAL_SERVICE
 from safeapply.istio.proxies import ProxyClass, Role
-from safeapply.istio.serving import Request, is_served, served
+from safeapply.istio.serving import Request, gateway_id, is_served, served
 from safeapply.istio.snapshot import Snapshot
 from safeapply.plans.transition import Transition
 from safeapply.plans.versions import Stage
 from safeapply.plans.writes import Constraint, Part
 from safeapply.resources.objects import ResourceId
+from safeapply.xds.names import Host
 
 __all__ = ["Unbound", "gateway_order", "unbound"]
 
@@ -41,9 +42,10 @@ def gateway_order(transition: Transition) -> Iterator[Constraint]:
     for one in _gateways(transition):
         kept, always = _served(live, one), _served(either, one)
         after = _served(desired, one)
-        torn = [r for r in sorted(kept) if is_served(r, after) and not is_served(r, always)]
+        torn = [r for r in sorted(kept - always) if is_served(r, after) and not is_served(r, always)]
         for request in torn:
-            yield from _handover(transition, changed, one, request)
+            near = _near(transition, request.domain)
+            yield from _handover(transition, [o for o in changed if o in near], one, request)
 
 
 def unbound(transition: Transition) -> Iterator[Unbound]:
@@ -77,7 +79,18 @@ def _serves(
 ) -> bool:
     """Tell whether a request is served in a state of the mesh with one object at another stage."""
     other = base.where({changed: (transition.stages[changed][stage],)})
-    return is_served(request, _served(other, one))
+    routes = (near for near in _near(transition, request.domain) if near.group_kind == VIRTUAL_SERVICE)
+    return is_served(request, served(other, one, routes))
+
+
+def _near(transition: Transition, domain: Host) -> Mapping[ResourceId, None]:
+    """Return the routes that may serve a domain, and the Gateways that they may bind to."""
+    found: dict[ResourceId, None] = {}
+    for route in transition.mesh.index.routes_for(domain):
+        found[route] = None
+        for version in filter(None, transition.mesh.route_versions(route)):
+            found.update((gateway_id(name), None) for name in version.gateways - {MESH})
+    return found
 
 
 def _served(snapshot: Snapshot, one: ProxyClass) -> frozenset[Request]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from safeapply.istio.hosts import covers, most_specific, overlap, resolve
+from safeapply.istio.hosts import covering, covers, most_specific, overlap, resolve
 from safeapply.resources.objects import Namespace
 from safeapply.xds.names import Host
 
@@ -62,3 +64,12 @@ def test_two_hosts_have_the_narrower_one_in_common() -> None:
     assert overlap(Host("*.example.com"), Host("www.example.com")) == "www.example.com"
     assert overlap(Host("www.example.com"), Host("*")) == "www.example.com"
     assert overlap(Host("www.example.com"), Host("*.example.org")) is None
+
+
+HOSTS = st.text(alphabet="ab.*", min_size=1, max_size=6).map(Host)
+
+
+@given(HOSTS, HOSTS)
+def test_what_could_cover_a_host_is_what_covers_it(pattern: Host, host: Host) -> None:
+    """For every pattern: so that one can be looked up, rather than looked for."""
+    assert (pattern in set(covering(host))) == covers(pattern, host)

@@ -107,15 +107,17 @@ class _Comparison:
         providers = self._providers(reference)
         if len(providers) < 2:  # noqa: PLR2004  it takes two to hand over
             return
-        either = self.transition.mixture(dict.fromkeys(providers, (Stage.LIVE, Stage.DESIRED)))
-        if self._exists(reference, either):
+        stages = self.transition.stages
+        either = {one: (stages[one][Stage.LIVE], stages[one][Stage.DESIRED]) for one in providers}
+        if self._exists(reference, self.live.snapshot.where(either)):
             return
         for giver, taker in permutations(providers, 2):
             if self._removes(giver, reference) and not self._removes(taker, reference):
                 yield Constraint((taker, Part.WIDENING), (giver, Part.NARROWING))
 
     def _removes(self, provider: ResourceId, reference: Reference) -> bool:
-        return not self._exists(reference, self.transition.state({provider: Stage.DESIRED}))
+        desired = (self.transition.stages[provider][Stage.DESIRED],)
+        return not self._exists(reference, self.live.snapshot.where({provider: desired}))
 
     def _exists(self, reference: Reference, snapshot: Snapshot) -> bool:
         return reference.cluster in Views(snapshot).clusters(self.proxy_class, reference.host)

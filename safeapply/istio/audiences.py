@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from safeapply.istio.hosts import overlap
 from safeapply.istio.kinds import Service, Services, VirtualService
 from safeapply.istio.snapshot import Snapshot
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["Audience", "host_audience", "route_audience"]
+__all__ = ["Audience", "host_audience", "route_audience", "surely_scoped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def host_audience(snapshot: Snapshot, host: Host) -> Audience:
         *_service_spaces(snapshot, host),
         *_scoped_spaces(snapshot, host),
     }
-    labels = _scoped_by_labels(snapshot)
+    labels = snapshot.index.scoped_by_labels
     for one in snapshot.index.rules_for(host):
         spaces.add(one.namespace)
         for rule in snapshot.rule_versions(one):
@@ -46,10 +47,11 @@ def host_audience(snapshot: Snapshot, host: Host) -> Audience:
 
 def route_audience(snapshot: Snapshot, route: ResourceId) -> Audience:
     """Return what decides about the references of a route."""
-    spaces: set[Namespace] = set(snapshot.index.sidecars)
-    labels = _scoped_by_labels(snapshot)
+    spaces: set[Namespace] = set(_loosely_scoped(snapshot))
+    labels = snapshot.index.scoped_by_labels
     for one in _together(snapshot, route):
         spaces.add(one.id.namespace)
+        spaces.update(space for host in one.hosts for space in _importers(snapshot, one.id.namespace, host))
         spaces.update(map(Namespace, one.export_to or ()))
         for host in _called(snapshot, one):
             spaces.update(_service_spaces(snapshot, host))
@@ -84,20 +86,43 @@ def _together(snapshot: Snapshot, route: ResourceId) -> Iterator[VirtualService]
 
 def _scoped_spaces(snapshot: Snapshot, host: Host) -> Iterator[Namespace]:
     """Yield where a Sidecar, or a route that names the host, decides about its import (ISTIO.md 9.1)."""
-    if snapshot.index.sidecars:
-        yield from snapshot.index.sidecars
-        for one in snapshot.index.importing.get(host, ()):
-            for root in (one, *snapshot.index.roots.get(one, ())):
-                yield root.namespace
-                for version in filter(None, snapshot.route_versions(root)):
-                    yield from map(Namespace, version.export_to or ())
+    index = snapshot.index
+    if not index.sidecars:
+        return
+    yield from _loosely_scoped(snapshot)
+    for one in index.registry.get(host, ()):
+        yield from _importers(snapshot, one.namespace, host)
+    for one in index.importing.get(host, ()):
+        for root in (one, *index.roots.get(one, ())):
+            yield root.namespace
+            for version in filter(None, snapshot.route_versions(root)):
+                yield from map(Namespace, version.export_to or ())
+                yield from (space for name in version.hosts for space in _importers(snapshot, root.namespace, name))
 
 
-def _scoped_by_labels(snapshot: Snapshot) -> bool:
-    versions = (
-        v for ids in snapshot.index.sidecars.values() for one in ids for v in snapshot.sidecar_versions(one)
-    )
-    return any(version is not None and version.selector is not None for version in versions)
+def _importers(snapshot: Snapshot, owner: Namespace, host: Host) -> Iterator[Namespace]:
+    """Yield the namespaces of which some Sidecar may import a host, or a route for it, from its owner's.
+
+    The root's Sidecar speaks for every namespace that has none, where ``.`` is the owner's own: it is named anyway.
+    """
+    egress = snapshot.index.egress
+    for space, pattern in (*egress.get(owner, ()), *egress.get(Namespace("*"), ())):
+        if overlap(pattern, host) is not None:
+            yield space
+
+
+def _loosely_scoped(snapshot: Snapshot) -> Iterator[Namespace]:
+    """Yield the namespaces that have a Sidecar, but not one for all that is surely there."""
+    return (space for space in snapshot.index.sidecars if not surely_scoped(snapshot, space))
+
+
+def surely_scoped(snapshot: Snapshot, space: Namespace) -> bool:
+    """Tell whether sidecars in a namespace surely import only what some Sidecar there says.
+
+    Those that none of the namespace's Sidecars lets see a host are strangers to it, and others than those in
+    namespaces without a Sidecar.
+    """
+    return space in snapshot.index.scoped and space != snapshot.mesh.root_namespace
 
 
 def _service_spaces(snapshot: Snapshot, host: Host) -> Iterator[Namespace]:

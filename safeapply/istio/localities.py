@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from safeapply.istio.audiences import Audience, host_audience, route_audience
+from safeapply.istio.audiences import Audience, host_audience, route_audience, surely_scoped
 from safeapply.istio.hosts import is_wild, overlap
 from safeapply.istio.kinds import VirtualService
 from safeapply.istio.proxies import ProxyClass, Role
@@ -45,7 +45,7 @@ def localities(
         hosts: more hosts whose clusters are wanted.
     """
     named = {route: dict.fromkeys(_hosts(snapshot, route)) for route in routes}
-    wanted, people = dict.fromkeys(hosts), _People(classes)
+    wanted, people = dict.fromkeys(hosts), _People(snapshot, classes)
     for own_routes, own_hosts in _connected(named, wanted):
         yield Locality(
             routes=tuple(own_routes),
@@ -113,14 +113,15 @@ def _called(route: VirtualService) -> Iterator[Host]:
 class _People:
     """The classes of a mesh, by what tells them apart."""
 
-    def __init__(self, classes: Iterable[ProxyClass]) -> None:
+    def __init__(self, snapshot: Snapshot, classes: Iterable[ProxyClass]) -> None:
         self.classes = tuple(classes)
         self.gateways = [one for one in self.classes if one.role is Role.GATEWAY]
-        self.others: dict[Role, dict[ProxyClass, None]] = defaultdict(dict)
+        self.others: dict[tuple[Role, bool], list[ProxyClass]] = defaultdict(list)
+        """By what tells strangers apart: what they are, and whether a Sidecar scopes them."""
         self.by_space: dict[Namespace, list[ProxyClass]] = defaultdict(list)
         for one in self.classes:
             if one.role is not Role.GATEWAY:
-                self.others[one.role][one] = None
+                self.others[one.role, surely_scoped(snapshot, one.namespace)].append(one)
                 self.by_space[one.namespace].append(one)
         self._crowds: dict[frozenset[Namespace], Mapping[ProxyClass, frozenset[ProxyClass]]] = {}
 

@@ -82,7 +82,8 @@ def _candidates(snapshot: Snapshot, proxy_class: ProxyClass) -> Iterator[tuple[S
     """Yield the versions of each Sidecar that could apply, in the order in which istiod asks."""
     own, root = proxy_class.namespace, snapshot.mesh.root_namespace
     for space in dict.fromkeys((own, root)):
-        listed = [snapshot.sidecar_versions(one) for one in snapshot.index.sidecars.get(space, ())]
+        known = (snapshot.sidecar_versions(one) for one in snapshot.index.sidecars.get(space, ()))
+        listed = [versions for versions in known if any(versions)]
         for selecting in (True, False) if space == own else (False,):
             for versions in sorted(listed, key=_age):
                 yield tuple(one if _applies(one, proxy_class, selecting=selecting) else None for one in versions)

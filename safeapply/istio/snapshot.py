@@ -61,6 +61,12 @@ class Index:
     """VirtualServices by the hosts that they name at any weight: a Sidecar's scope takes them in."""
     sidecars: Mapping[Namespace, tuple[ResourceId, ...]]
     """Sidecars by their namespace."""
+    egress: Mapping[Namespace, tuple[tuple[Namespace, Host], ...]]
+    """By the namespace whose objects some Sidecar imports (``*`` for all): where that is, and which hosts."""
+    scoped: frozenset[Namespace]
+    """Where every version holds a Sidecar for all sidecars of the namespace."""
+    scoped_by_labels: bool
+    """Whether some Sidecar is for workloads that it selects."""
     roots: Mapping[ResourceId, tuple[ResourceId, ...]]
     """VirtualServices by the delegates that they hand over to."""
     bound: Mapping[str, tuple[ResourceId, ...]]
@@ -129,7 +135,7 @@ class Snapshot:
 
 def snapshot_of(versions: Declarations, mesh: MeshSettings) -> Snapshot:
     """Index the versions of all objects."""
-    return Snapshot(versions, mesh, _indexed(_all(versions.values())))
+    return Snapshot(versions, mesh, _indexed(versions))
 
 
 @dataclass(slots=True)
@@ -141,11 +147,20 @@ class _Lists:
     referring: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
     importing: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
     sidecars: dict[Namespace, Ids] = field(default_factory=lambda: defaultdict(dict))
+    egress: dict[Namespace, dict[tuple[Namespace, Host], None]] = field(default_factory=lambda: defaultdict(dict))
     roots: dict[ResourceId, Ids] = field(default_factory=lambda: defaultdict(dict))
     bound: dict[str, Ids] = field(default_factory=lambda: defaultdict(dict))
     registry: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
+    scoped_by_labels: bool = False
     gateways: Ids = field(default_factory=dict)
     workloads: list[Workload] = field(default_factory=list)
+
+    def sidecar(self, one: Sidecar) -> None:
+        own = one.id.namespace
+        self.sidecars[own][one.id] = None
+        self.scoped_by_labels = self.scoped_by_labels or one.selector is not None
+        for space, pattern in one.egress:
+            self.egress[own if space == "." else Namespace(space)][own, pattern] = None
 
     def route(self, one: VirtualService) -> None:
         for host in one.hosts:
@@ -161,9 +176,9 @@ class _Lists:
                 self.importing[destination.host][one.id] = None
 
 
-def _indexed(declarations: Iterable[Declaration]) -> Index:
+def _indexed(versions: Declarations) -> Index:
     lists = _Lists()
-    for one in declarations:
+    for one in _all(versions.values()):
         match one:
             case DestinationRule():
                 lists.rules[one.host][one.id] = None
@@ -175,7 +190,7 @@ def _indexed(declarations: Iterable[Declaration]) -> Index:
             case Gateway():
                 lists.gateways[one.id] = None
             case Sidecar():
-                lists.sidecars[one.id.namespace][one.id] = None
+                lists.sidecar(one)
             case Workload():
                 lists.workloads.append(one)
     return Index(
@@ -184,6 +199,11 @@ def _indexed(declarations: Iterable[Declaration]) -> Index:
         referring=_frozen(lists.referring),
         importing=_frozen(lists.importing),
         sidecars=_frozen(lists.sidecars),
+        scoped=frozenset(
+            one.namespace for ids in lists.sidecars.values() for one in ids if _for_all(versions[one])
+        ),
+        scoped_by_labels=lists.scoped_by_labels,
+        egress={space: tuple(several) for space, several in lists.egress.items()},
         roots=_frozen(lists.roots),
         bound=_frozen(lists.bound),
         registry=_frozen(lists.registry),
@@ -205,6 +225,10 @@ def _overlaid(overrides: Declarations, base: Declarations) -> Declarations:
 
 def _all(versions: Iterable[Versions]) -> Iterator[Declaration]:
     return (declaration for several in versions for declaration in several if declaration is not None)
+
+
+def _for_all(sidecar: Versions) -> bool:
+    return all(isinstance(one, Sidecar) and one.selector is None for one in sidecar)
 
 
 def _service(declaration: Declaration | None, host: Host) -> Service | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TypeAlias
 
-from safeapply.istio.audiences import Audience, host_audience, route_audience
+from safeapply.istio.audiences import Audience, host_audience, route_audience, surely_scoped
 from safeapply.istio.proxies import Labels, ProxyClass, Role
 from safeapply.istio.registry import service_options
 from safeapply.istio.routes import Reference, references
@@ -22,8 +22,8 @@ from safeapply.xds.names import ClusterName, Host, outbound_cluster
 
 __all__ = ["Stance", "View", "Views", "view"]
 
-Stance: TypeAlias = tuple[Role, Namespace | None, Labels]
-"""What can tell two classes apart; no namespace for a class that nobody names."""
+Stance: TypeAlias = tuple[Role, Namespace | bool, Labels]
+"""What can tell two classes apart; where nobody names the namespace, only whether a Sidecar there scopes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,14 @@ class Views:
                 if isinstance(subject, ResourceId)
                 else host_audience(self.snapshot, subject)
             )
-        return _stance(proxy_class, self._told_apart[subject])
+        return self._stance(proxy_class, self._told_apart[subject])
+
+    def _stance(self, proxy_class: ProxyClass, audience: Audience) -> Stance:
+        space = proxy_class.namespace
+        if proxy_class.role is Role.GATEWAY:
+            return (Role.GATEWAY, space, proxy_class.labels)
+        named = space if space in audience.spaces else surely_scoped(self.snapshot, space)
+        return (proxy_class.role, named, proxy_class.labels if audience.labels else Labels())
 
 
 def view(snapshot: Snapshot, proxy_class: ProxyClass) -> View:
@@ -94,13 +101,6 @@ def view(snapshot: Snapshot, proxy_class: ProxyClass) -> View:
     index = snapshot.index
     routes = {route for several in index.routes.values() for route in several}
     return Views(snapshot).of(proxy_class, sorted(routes), index.registry)
-
-
-def _stance(proxy_class: ProxyClass, audience: Audience) -> Stance:
-    if proxy_class.role is Role.GATEWAY:
-        return (Role.GATEWAY, proxy_class.namespace, proxy_class.labels)
-    named = proxy_class.namespace if proxy_class.namespace in audience.spaces else None
-    return (proxy_class.role, named, proxy_class.labels if audience.labels else Labels())
 
 
 def _clusters_of(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> frozenset[ClusterName]:

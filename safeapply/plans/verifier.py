@@ -81,7 +81,7 @@ def _all_versions(
     """Return every version of every object, from the first state to the last."""
     versions: dict[ResourceId, tuple[Declaration | None, ...]] = {one: (d,) for one, d in live.items()}
     for step in writes:
-        versions.update({one: (*versions.get(one, ()), declaration) for one, declaration in step.items()})
+        versions.update({one: (*versions.get(one, (None,)), declaration) for one, declaration in step.items()})
     return versions
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.figures import Figure, median_seconds
+from safeapply.istio.kinds import GATEWAY as GATEWAY_KIND
 from safeapply.plans.changes import changes_between
 from safeapply.plans.planner import plan
 from safeapply.resources.manifests import SourceText, read_manifests
@@ -17,6 +18,8 @@ from safeapply.resources.objects import Namespace, Resource, ResourceId
 __all__ = ["figures"]
 
 NAMESPACES = 50
+LARGE = 10_000
+"""From how many objects fewer runs have to do."""
 
 MANIFESTS = """\
 apiVersion: networking.istio.io/v1
@@ -39,6 +42,35 @@ spec:
 ---
 """
 
+SCOPE = """\
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {{name: default, namespace: team-{number}}}
+spec: {{egress: [{{hosts: ["./*", "istio-system/*"]}}]}}
+---
+"""
+
+GATEWAY = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: {gateway}, namespace: istio-system}}
+spec:
+  selector: {{istio: ingress}}
+  servers: [{{port: {{number: 80, name: http, protocol: HTTP}}, hosts: ["*"]}}]
+---
+"""
+
+BOUND = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  hosts: [{name}.example]
+  gateways: [istio-system/{gateway}]
+  http: [{{route: [{{destination: {{host: {name}}}}}]}}]
+---
+"""
+
 SERVICE = """\
 apiVersion: v1
 kind: Service
@@ -50,23 +82,31 @@ spec: {{ports: [{{name: http, port: 80}}]}}
 
 def figures() -> Iterator[Figure]:
     """Yield planning times: 1,000 and 10,000 pairs of which a tenth renames its subset, and the whole command."""
+    seconds = {pairs: _planning(_live(pairs), _desired(pairs)) for pairs in (1_000, 10_000)}
     for pairs, target in ((1_000, "< 1"), (10_000, "< 12")):
-        yield Figure(f"plan {pairs} VS + {pairs} DR, a tenth changes", _planning(pairs), "s", target)
+        yield Figure(f"plan {pairs} VS + {pairs} DR, a tenth changes", seconds[pairs], "s", target)
+    yield Figure("growth of that time, from 1000 to 10000", seconds[10_000] / seconds[1_000], "x", "linear: 10")
+    scopes = "".join(SCOPE.format(number=number) for number in range(NAMESPACES))
+    scoped = _planning(_live(1_000) + scopes, _desired(1_000) + scopes)
+    yield Figure(f"plan 1000 VS + 1000 DR, a tenth changes, {NAMESPACES} Sidecars", scoped, "s", "< 2")
+    moved = _planning(_bound(1_000, "old"), _bound(1_000, "new"))
+    yield Figure("plan 1000 VS that move to another Gateway", moved, "s", "< 4")
     yield Figure("whole command: plan --live, 1000 VS + 1000 DR", _command(1_000), "s", "< 4")
     yield Figure("safeapply --help", median_seconds(lambda: _run("--help")), "s", "< 0.3")
 
 
-def _planning(pairs: int) -> float:
-    live, desired = _world(_live(pairs)), _world(_desired(pairs))
+def _planning(before: str, after: str) -> float:
+    live, desired = _world(before), _world(after)
+    gone = [one for one in live if one.group_kind == GATEWAY_KIND and one not in desired]
 
     def work() -> None:
-        changes, unchanged = changes_between(live, desired.values(), {})
+        changes, unchanged = changes_between(live, desired.values(), {}, gone)
         made = plan(live, changes, unchanged=unchanged)
         if made.refusals or len(made.steps) != 3:
             msg = "the benchmark's plan is not the one expected"
             raise AssertionError(msg)
 
-    return median_seconds(work, runs=3 if pairs > NAMESPACES * NAMESPACES else 5)
+    return median_seconds(work, runs=3 if len(live) > LARGE else 5)
 
 
 def _command(pairs: int) -> float:
@@ -92,6 +132,12 @@ def _desired(pairs: int) -> str:
     return "".join(
         MANIFESTS.format(subset="v1" if one >= pairs // 10 else "stable", **_names(one)) for one in range(pairs)
     )
+
+
+def _bound(routes: int, gateway: str) -> str:
+    services = "".join(SERVICE.format(**_names(one)) for one in range(routes))
+    bound = "".join(BOUND.format(gateway=gateway, **_names(one)) for one in range(routes))
+    return services + GATEWAY.format(gateway=gateway) + bound
 
 
 def _names(one: int) -> dict[str, str]:

@@ -6,7 +6,7 @@ whoever takes it before whoever had it lets go.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from safeapply.istio.kinds import GATEWAY, MESH, VIRTUAL_SERVICE
@@ -45,7 +45,9 @@ def gateway_order(transition: Transition) -> Iterator[Constraint]:
         torn = [r for r in sorted(kept - always) if is_served(r, after) and not is_served(r, always)]
         for request in torn:
             near = _near(transition, request.domain)
-            yield from _handover(transition, [o for o in changed if o in near], one, request)
+            giving = _deciding(transition, live, Stage.DESIRED, one, request, near)
+            taking = _deciding(transition, desired, Stage.LIVE, one, request, near)
+            yield from _handover(giving, taking)
 
 
 def unbound(transition: Transition) -> Iterator[Unbound]:
@@ -61,26 +63,26 @@ def unbound(transition: Transition) -> Iterator[Unbound]:
                     yield Unbound(route, gateway, one, lost[0])
 
 
-def _handover(
-    transition: Transition, changed: list[ResourceId], one: ProxyClass, request: Request
-) -> Iterator[Constraint]:
+def _handover(givers: Iterable[ResourceId], takers: Sequence[ResourceId]) -> Iterator[Constraint]:
     """Whoever takes a request over comes before whoever lets go of it."""
-    live, desired = (transition.all_at(stage) for stage in (Stage.LIVE, Stage.DESIRED))
-    givers = [o for o in changed if not _serves(transition, live, o, Stage.DESIRED, one, request)]
-    takers = [o for o in changed if not _serves(transition, desired, o, Stage.LIVE, one, request)]
-    for taker in takers:
-        for giver in givers:
+    for giver in givers:
+        for taker in takers:
             if taker != giver or taker.group_kind == GATEWAY:
                 yield Constraint((taker, _adding(taker)), (giver, _removing(giver)))
 
 
-def _serves(
-    transition: Transition, base: Snapshot, changed: ResourceId, stage: Stage, one: ProxyClass, request: Request
-) -> bool:
-    """Tell whether a request is served in a state of the mesh with one object at another stage."""
-    other = base.where({changed: (transition.stages[changed][stage],)})
-    routes = (near for near in _near(transition, request.domain) if near.group_kind == VIRTUAL_SERVICE)
-    return is_served(request, served(other, one, routes))
+def _deciding(
+    transition: Transition,
+    base: Snapshot,
+    stage: Stage,
+    one: ProxyClass,
+    request: Request,
+    near: Iterable[ResourceId],
+) -> list[ResourceId]:
+    """Return the objects that leave a request unserved if each alone is at another stage."""
+    routes = [route for route in near if route.group_kind == VIRTUAL_SERVICE]
+    others = ((o, transition.stages[o][stage]) for o in near if o in transition.stages)
+    return [o for o, other in others if not is_served(request, served(base.where({o: (other,)}), one, routes))]
 
 
 def _near(transition: Transition, domain: Host) -> Mapping[ResourceId, None]:

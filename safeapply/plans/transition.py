@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from safeapply.istio.assumptions import assumed
+from safeapply.istio.classes import classes_of, label_keys
 from safeapply.istio.declarations import declare
 from safeapply.istio.kinds import NEWEST, Declaration
 from safeapply.istio.localities import Locality, localities
 from safeapply.istio.proxies import Proxy, ProxyClass
 from safeapply.istio.reach import hosts_in_reach, routes_in_reach
 from safeapply.istio.snapshot import MeshSettings, Snapshot, snapshot_of
-from safeapply.plans.assumptions import assumed
 from safeapply.plans.changes import Change
-from safeapply.plans.classes import classes_of, label_keys
 from safeapply.plans.versions import Stage, bridges
 from safeapply.resources.objects import Resource, ResourceId
 from safeapply.xds.names import Host

@@ -1,4 +1,4 @@
-"""What a plan made without a cluster has to take for granted: services and gateways that no file declares."""
+"""What has to be taken for granted without a cluster: services and gateways that no file declares."""
 
 from __future__ import annotations
 

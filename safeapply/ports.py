@@ -94,6 +94,15 @@ class Cluster(Protocol):
         """
         ...
 
+    async def create(self, resource: Resource) -> Resource:
+        """Create an object and return what the server made of it.
+
+        Raises:
+            RejectedError: validation, admission, or missing rights.
+            ClusterChangedError: there is one of this name by now.
+        """
+        ...
+
     async def delete(self, resource: Resource, *, dry_run: bool = False) -> None:
         """Delete an object; the document's uid and resourceVersion are preconditions. Absent is fine.
 

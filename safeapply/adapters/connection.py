@@ -9,9 +9,9 @@ import asyncio
 import json
 import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -27,6 +27,7 @@ from kubernetes.aio.config import (
     load_kube_config,
 )
 
+from safeapply.adapters.retries import PASSING, patiently
 from safeapply.errors import ClusterError, ClusterUnreachableError
 
 __all__ = ["Connection", "Reply", "connected"]
@@ -45,6 +46,8 @@ class Reply:
 
     status: int
     document: Mapping[str, Any]
+    retry_after: float = 0.0
+    """How many seconds the server asks to be left alone."""
 
     @property
     def ok(self) -> bool:
@@ -57,6 +60,10 @@ class Reply:
         return str(self.document.get("message") or f"HTTP {self.status}")
 
 
+async def _nothing_new() -> None:
+    """Have no other credentials."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """An authenticated way to an API server."""
@@ -64,6 +71,10 @@ class Connection:
     client: ApiClient
     namespace: str
     """The namespace of the kubeconfig's context."""
+    renew: Callable[[], Awaitable[object]] = _nothing_new
+    """Reads the credentials again, where the server does not accept them any more."""
+    _answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Whether the server has ever answered: one that has and is silent now is being started anew."""
 
     @property
     def server(self) -> str:
@@ -79,15 +90,29 @@ class Connection:
         body: object = None,
         content_type: str = "application/json",
     ) -> Reply:
-        """Send one request and return the answer, whatever its status.
+        """Send one request, again where that may help, and return the answer, whatever its status.
 
         Raises:
             ClusterUnreachableError: no server answered.
             ClusterError: it did not accept the credentials, or answered something strange.
         """
+        url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
+
+        async def send() -> Reply:
+            reply = await self._send(method, url, body, content_type)
+            if reply.status == UNAUTHORIZED:
+                await self.renew()
+                reply = await self._send(method, url, body, content_type)
+            return reply
+
+        reply = await patiently(send, is_passing=self._is_passing)
+        if reply.status == UNAUTHORIZED:
+            raise ClusterError(f"the API server at {self.server} does not accept these credentials; log in again")
+        return reply
+
+    async def _send(self, method: str, url: str, body: object, content_type: str) -> Reply:
         headers = await self.headers()
         headers |= {"Accept": "application/json", "Content-Type": content_type}
-        url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             response = await self.client.call_api(method, url, headers, body, None, REQUEST_SECONDS)
             raw = await response.read()
@@ -98,7 +123,14 @@ class Connection:
             ) from error
         except (aiohttp.ClientError, OSError) as error:
             raise ClusterUnreachableError(self._unreachable(error)) from error
-        return self._reply(response.status, raw)
+        self._answered.set()
+        return self._reply(response.status, raw, response.headers.get("Retry-After"))
+
+    def _is_passing(self, error: BaseException) -> bool:
+        """Tell whether a connection that failed may succeed soon; a wrong address stays wrong."""
+        if not isinstance(error, ClusterUnreachableError) or isinstance(error.__cause__, ssl.SSLError):
+            return False
+        return self._answered.is_set() or not isinstance(error.__cause__, aiohttp.ClientConnectorError)
 
     async def stream(self, path: str, query: Mapping[str, str], *, seconds: float) -> aiohttp.ClientResponse:
         """Open an answer that goes on, and return it unread; whoever reads it gets aiohttp's errors.
@@ -141,15 +173,18 @@ class Connection:
             f"no API server answers at {self.server} ({error}); check the kubeconfig, the context and the network"
         )
 
-    def _reply(self, status: int, raw: bytes) -> Reply:
-        if status == UNAUTHORIZED:
-            raise ClusterError(f"the API server at {self.server} does not accept these credentials; log in again")
+    def _reply(self, status: int, raw: bytes, retry_after: str | None = None) -> Reply:
         try:
             document = json.loads(raw) if raw else {}
         except ValueError as error:
             text = raw[:SHOWN].decode(errors="replace")
-            raise ClusterError(f"{self.server} answered HTTP {status} with what is not JSON: {text!r}") from error
-        return Reply(status, document if isinstance(document, dict) else {})
+            if status not in {*PASSING, UNAUTHORIZED}:
+                raise ClusterError(
+                    f"{self.server} answered HTTP {status} with what is not JSON: {text!r}"
+                ) from error
+            document = {"message": f"HTTP {status}: {text!r}"}
+        seconds = float(retry_after) if retry_after and retry_after.isdecimal() else 0.0
+        return Reply(status, document if isinstance(document, dict) else {}, seconds)
 
 
 @asynccontextmanager
@@ -162,8 +197,12 @@ async def connected(*, kubeconfig: str | None, context: str | None) -> AsyncIter
     configuration = Configuration()
     namespace = await _load(configuration, kubeconfig, context)
     client = ApiClient(configuration)
+
+    async def renew() -> None:
+        await _load(configuration, kubeconfig, context)
+
     try:
-        yield Connection(client, namespace)
+        yield Connection(client, namespace, renew)
     finally:
         await client.close()
         # Transports of aiohttp close in the next turn of the loop; without it they are reported as leaks.

@@ -8,19 +8,21 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from safeapply.adapters.applier import Applier, conflicting_managers
 from safeapply.adapters.connection import Connection, Reply
-from safeapply.adapters.ownership import CLIENT_SIDE_MANAGERS, handed_over, without_dropped
 from safeapply.adapters.watches import changes
 from safeapply.errors import ClusterChangedError, ClusterError, RejectedError
 from safeapply.ports import Changed, Gone, Listed, Sighting
 from safeapply.resources.objects import Document, GroupKind, Namespace, Resource, ResourceId
 from safeapply.resources.secrets import without_values
 
-__all__ = ["FIELD_MANAGER", "KubeCluster"]
+__all__ = ["KubeCluster"]
 
-FIELD_MANAGER = "safeapply"
 PAGE = "500"
 FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
+REVIEW = """
+Please review the fields above; they have other managers. Take them over with --force-conflicts, leave them out of
+the manifest, or give them the values that they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ class KubeCluster:
     """What each group version serves, by kind; asked for once."""
     _groups: dict[str, asyncio.Task[tuple[str, ...]]] = field(default_factory=dict)
     """The versions of each group, the preferred one first."""
+    _applier: Applier = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._applier = Applier(self.connection, self.force_conflicts)
 
     async def list(self, kinds: Collection[GroupKind]) -> tuple[Resource, ...]:
         """Return all objects of these kinds in all namespaces; kinds that the server lacks have none."""
@@ -106,10 +112,22 @@ class KubeCluster:
         """
         path = await self._path(resource)
         if manager:
-            return _written(resource, await self._apply(path, resource, dry_run=dry_run, force=True, by=manager))
-        reply = await self._apply(path, resource, dry_run=dry_run, force=self.force_conflicts)
-        if reply.status == CONFLICT and _conflicts_with(reply) <= CLIENT_SIDE_MANAGERS and _conflicts_with(reply):
-            reply = await self._take_over(path, resource, dry_run=dry_run)
+            return _written(
+                resource, await self._applier.send(path, resource, force=True, dry_run=dry_run, by=manager)
+            )
+        apply = self._applier.rehearse if dry_run else self._applier.write
+        return _written(resource, await apply(path, resource))
+
+    async def create(self, resource: Resource) -> Resource:
+        """Create an object.
+
+        Raises:
+            RejectedError: validation, admission, or missing rights.
+            ClusterChangedError: there is one of this name by now.
+        """
+        reply = await self._applier.create(await self._path(resource, collection=True), resource)
+        if reply.status == CONFLICT:
+            raise ClusterChangedError(str(resource.id), reply.message)
         return _written(resource, reply)
 
     async def delete(self, resource: Resource, *, dry_run: bool = False) -> None:
@@ -151,49 +169,15 @@ class KubeCluster:
                 return resources, str(metadata.get("resourceVersion", ""))
             query = {**base, "continue": str(following)}
 
-    async def _apply(
-        self, path: str, resource: Resource, *, dry_run: bool, force: bool, by: str = FIELD_MANAGER
-    ) -> Reply:
-        query = {"fieldManager": by, "fieldValidation": "Strict", "force": str(force).lower()}
-        if dry_run:
-            query["dryRun"] = "All"
-        return await self.connection.request(
-            "PATCH", path, query=query, body=resource.document, content_type="application/apply-patch+yaml"
-        )
-
-    async def _take_over(self, path: str, resource: Resource, *, dry_run: bool) -> Reply:
-        """Apply to an object that client-side apply made: its fields become ours first (``ownership``)."""
-        live = _done(await self.connection.request("GET", path), f"read {resource.id}").document
-        managed = (live.get("metadata") or {}).get("managedFields") or []
-        if dry_run:
-            reply = await self._apply(path, resource, dry_run=True, force=True)
-            return (
-                Reply(reply.status, without_dropped(reply.document, managed, resource.document))
-                if reply.ok
-                else reply
-            )
-        version = resource.resource_version or str((live.get("metadata") or {}).get("resourceVersion"))
-        patch = [
-            {"op": "replace", "path": "/metadata/managedFields", "value": handed_over(managed, FIELD_MANAGER)},
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
-        ]
-        reply = await self.connection.request("PATCH", path, body=patch, content_type="application/json-patch+json")
-        if not reply.ok:
-            return reply
-        latest = str((reply.document.get("metadata") or {}).get("resourceVersion"))
-        metadata = {**resource.metadata, "resourceVersion": latest}
-        ours = Resource(resource.id, {**resource.document, "metadata": metadata}, resource.origin)
-        return await self._apply(path, ours, dry_run=False, force=self.force_conflicts)
-
-    async def _path(self, resource: Resource) -> str:
-        """Return where an object is written: under the version that its manifest speaks."""
+    async def _path(self, resource: Resource, *, collection: bool = False) -> str:
+        """Return where an object is written, or created: under the version that its manifest speaks."""
         kinds = await self._serves(resource.api_version)
         if resource.id.kind not in kinds:
             raise RejectedError(
                 str(resource.id),
                 f"the server has no kind {resource.id.kind} in {resource.api_version}; is its CRD there?",
             )
-        return kinds[resource.id.kind].path(resource.id.namespace, resource.id.name)
+        return kinds[resource.id.kind].path(resource.id.namespace, "" if collection else resource.id.name)
 
     async def _served(self, kind: GroupKind) -> _Served | None:
         """Return how a kind is served, in the version that its group prefers."""
@@ -237,13 +221,12 @@ class KubeCluster:
 
 
 def _written(resource: Resource, reply: Reply) -> Resource:
-    conflicting = _conflicts_with(reply)
+    conflicting = conflicting_managers(reply)
     if reply.ok:
         return Resource(resource.id, reply.document, resource.origin)
     if resource.resource_version and reply.status in {CONFLICT, NOT_FOUND} and not conflicting:
         raise ClusterChangedError(str(resource.id), reply.message)
-    hint = " (take the fields over with --force-conflicts)" if conflicting else ""
-    raise RejectedError(str(resource.id), f"{without_values(reply.message, resource)}{hint}")
+    raise RejectedError(str(resource.id), without_values(reply.message, resource) + (REVIEW if conflicting else ""))
 
 
 def _done(reply: Reply, doing: str) -> Reply:
@@ -268,13 +251,3 @@ def _item(item: Document, kind: GroupKind, served: _Served) -> Resource:
     metadata: Mapping[str, Any] = item.get("metadata") or {}
     one = ResourceId(kind.group, kind.kind, Namespace(metadata.get("namespace", "")), str(metadata["name"]))
     return Resource(one, {"apiVersion": served.version, "kind": kind.kind, **item})
-
-
-def _conflicts_with(reply: Reply) -> frozenset[str]:
-    """Return the field managers that an apply conflicts with."""
-    causes = (reply.document.get("details") or {}).get("causes") or ()
-    return frozenset(
-        str(cause.get("message", "")).partition('"')[2].partition('"')[0]
-        for cause in causes
-        if cause.get("reason") == "FieldManagerConflict"
-    )

@@ -1,57 +1,113 @@
-"""Fields that ``kubectl apply`` owned before, handed over to safeapply. Pure.
+"""Fields that were written by other means than server-side apply, handed over to safeapply. Pure.
 
-Client-side ``kubectl apply`` records its fields under its own manager. Without a handover, server-side apply would
-conflict with it for ever, and a field that is dropped from the manifest would stay. ``kubectl apply --server-side``
-hands over in the same way (client-go ``util/csaupgrade``).
+Client-side ``kubectl apply`` records its fields under a manager of its own. Without a handover, server-side apply
+would conflict with it for ever, and a field that is dropped from the manifest would stay. ``kubectl apply
+--server-side`` hands over in the same way (kubernetes ``client-go/util/csaupgrade``, ``kubectl/pkg/cmd/apply``).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from safeapply.resources.managed import dropped
-from safeapply.resources.objects import Document
+from safeapply.resources.managed import dropped, fields_less, fields_united
+from safeapply.resources.objects import Document, Resource
 
-__all__ = ["CLIENT_SIDE_MANAGERS", "handed_over", "without_dropped"]
+__all__ = ["annotated", "former", "handed_over", "is_client_side", "without_dropped"]
 
 CLIENT_SIDE_MANAGERS = frozenset({"kubectl-client-side-apply", "before-first-apply"})
 """The managers of client-side apply, and of what was there before the first server-side apply."""
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+Entry = Mapping[str, Any]
 
 
-def handed_over(managed: Sequence[Mapping[str, Any]], manager: str) -> list[Mapping[str, Any]] | None:
-    """Return the managedFields in which ``manager`` owns what client-side apply owned; None if nothing is to do."""
-    old = [entry for entry in managed if _client_side(entry)]
+def former(live: Document, manager: str) -> tuple[Entry, ...]:
+    """Return the entries of ``managedFields`` that are to be handed over to ``manager``.
+
+    Those of client-side apply, under its usual name or under any that wrote its annotation (as kubectl finds them),
+    and what ``manager`` itself wrote when it created the object.
+    """
+    return tuple(entry for entry in _entries(live) if _is_former(entry, manager))
+
+
+def is_client_side(live: Document, manager: str) -> bool:
+    """Tell whether writing an object takes more than an apply: fields to hand over, an annotation to keep."""
+    return bool(former(live, manager)) or LAST_APPLIED in _annotations(live)
+
+
+def handed_over(live: Document, manager: str) -> Sequence[Entry] | None:
+    """Return the managedFields in which ``manager`` owns what it is to own; None if nothing is to do."""
+    old = former(live, manager)
     if not old:
         return None
-    own = next((entry for entry in managed if _is_applier(entry, manager)), None)
-    fields: Mapping[str, Any] = (own or {}).get("fieldsV1") or {}
-    for entry in old:
-        fields = _union(fields, entry.get("fieldsV1") or {})
+    entries = _entries(live)
+    own = next((entry for entry in entries if _is_applier(entry, manager)), None)
+    fields = fields_united(entry.get("fieldsV1") or {} for entry in ((own,) if own else ()) + old)
     base = own or {**old[0], "manager": manager, "operation": "Apply"}
-    kept = [entry for entry in managed if not _client_side(entry) and entry is not own]
+    kept = [entry for entry in entries if entry not in old and entry is not own]
     return [*kept, {**base, "fieldsV1": fields}]
 
 
-def without_dropped(result: Document, managed: Sequence[Mapping[str, Any]], manifest: Document) -> Document:
-    """Return what a dry-run's result will be after the handover: without the fields that the manifest dropped."""
-    for entry in managed:
-        if _client_side(entry):
-            result = dropped(result, entry.get("fieldsV1") or {}, manifest)
-    return result
+def without_dropped(result: Document, live: Document, manifest: Document, manager: str) -> Document:
+    """Return what a dry-run's result will be after the handover: without the fields that the manifest dropped.
+
+    What somebody else owns as well stays.
+    """
+    old = former(live, manager)
+    others = (one for one in _entries(live) if one not in old and not _is_applier(one, manager))
+    fields = fields_united(one.get("fieldsV1") or {} for one in old)
+    return dropped(
+        result, fields_less(fields, fields_united(one.get("fieldsV1") or {} for one in others)), manifest
+    )
 
 
-def _client_side(entry: Mapping[str, Any]) -> bool:
-    manager, operation = entry.get("manager"), entry.get("operation")
-    return manager in CLIENT_SIDE_MANAGERS and operation == "Update" and not entry.get("subresource")
+def annotated(resource: Resource, live: Document) -> Resource:
+    """Return a manifest that keeps client-side apply's record up to date, where the live object bears one.
+
+    A later client-side ``kubectl apply`` learns from it which fields are to go. The API server does the same for
+    ``kubectl apply --server-side``.
+    """
+    if LAST_APPLIED not in _annotations(live):
+        return resource
+    document = resource.document
+    metadata = {key: value for key, value in resource.metadata.items() if key != "resourceVersion"}
+    own = {key: value for key, value in resource.annotations.items() if key != LAST_APPLIED}
+    text = _as_kubectl_writes({**document, "metadata": {**metadata, "annotations": own}})
+    annotations = {**own, LAST_APPLIED: text}
+    return Resource(
+        resource.id, {**document, "metadata": {**resource.metadata, "annotations": annotations}}, resource.origin
+    )
 
 
-def _is_applier(entry: Mapping[str, Any], manager: str) -> bool:
+def _as_kubectl_writes(document: Document) -> str:
+    """Return JSON as Go's encoder has it, so that kubectl finds nothing to change."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text + "\n"
+
+
+def _is_former(entry: Entry, manager: str) -> bool:
+    if entry.get("operation") != "Update" or entry.get("subresource"):
+        return False
+    return entry.get("manager") in {*CLIENT_SIDE_MANAGERS, manager} or _wrote_annotation(entry)
+
+
+def _wrote_annotation(entry: Entry) -> bool:
+    metadata = (entry.get("fieldsV1") or {}).get("f:metadata") or {}
+    return f"f:{LAST_APPLIED}" in (metadata.get("f:annotations") or {})
+
+
+def _is_applier(entry: Entry, manager: str) -> bool:
     return entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource")
 
 
-def _union(one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
-    merged = dict(one)
-    for key, value in other.items():
-        merged[key] = _union(merged[key], value) if key in merged else value
-    return merged
+def _entries(live: Document) -> Sequence[Entry]:
+    entries = (live.get("metadata") or {}).get("managedFields")
+    return entries if isinstance(entries, list) else ()
+
+
+def _annotations(live: Document) -> Mapping[str, Any]:
+    return (live.get("metadata") or {}).get("annotations") or {}

@@ -150,7 +150,7 @@ class _Rollout:
         known = self.versions.get(one, "")
         match operation.action:
             case Action.APPLY:
-                made = await self.cluster.apply(_at(operation.resource, known), manager=operation.manager)
+                made = await self._apply(operation, known)
                 self.versions[one] = version = made.resource_version
                 before = self.writes.get(one)
                 self.writes[one] = written(made, created=not known or (before is not None and before.created))
@@ -163,6 +163,12 @@ class _Rollout:
             case _:
                 assert_never(operation.action)
         self.emit(Wrote(self.clock.now(), self.step, operation.action, one, word, version))
+
+    async def _apply(self, operation: Operation, known: str) -> Resource:
+        """Write an object at the version that the plan saw; where it saw none, there must be none."""
+        if known or operation.manager:
+            return await self.cluster.apply(_at(operation.resource, known), manager=operation.manager)
+        return await self.cluster.create(_at(operation.resource, ""))
 
 
 def _at(resource: Resource, version: str) -> Resource:

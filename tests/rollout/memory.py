@@ -234,6 +234,12 @@ class MemoryCluster:
         self.writes.append(f"apply {resource.id.name}")
         return self.objects[resource.id]
 
+    async def create(self, resource: Resource) -> Resource:
+        """Write an object, if there is none."""
+        if resource.id in self.objects:
+            raise ClusterChangedError(str(resource.id), "it exists already")
+        return await self.apply(resource)
+
     async def delete(self, resource: Resource, *, dry_run: bool = False) -> None:
         """Delete an object, if its resourceVersion allows."""
         await asyncio.sleep(0)

@@ -1,0 +1,153 @@
+"""Server-side apply of one object, and what has to come before it where client-side apply wrote it (``ownership``).
+
+The handover is a write of its own that changes nothing but who owns which field, so it comes first: an apply before
+it would leave what the manifest dropped, and that is a state which no plan has been verified for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import Any
+
+from safeapply.adapters.connection import Connection, Reply
+from safeapply.adapters.ownership import annotated, former, handed_over, is_client_side, without_dropped
+from safeapply.resources.objects import Document, Resource, ResourceId
+
+__all__ = ["FIELD_MANAGER", "Applier", "conflicting_managers"]
+
+FIELD_MANAGER = "safeapply"
+
+
+@dataclass(slots=True)
+class Applier:
+    """Applies objects, and remembers which of them take more than an apply."""
+
+    connection: Connection
+    force: bool
+    """Take fields over from other managers instead of refusing."""
+    _client_side: dict[ResourceId, bool] = field(default_factory=dict)
+
+    async def rehearse(self, path: str, resource: Resource) -> Reply:
+        """Let the server say what an apply would make of an object, and write nothing."""
+        reply = await self.send(path, resource, force=self.force, dry_run=True)
+        if conflicting_managers(reply):
+            return await self._rehearse_handover(path, resource, reply)
+        return self._handed_over(reply, reply.document, resource)
+
+    async def write(self, path: str, resource: Resource) -> Reply:
+        """Apply an object."""
+        live = await self._live(path, resource)
+        if live is None:
+            return await self.send(path, resource, force=self.force)
+        version = str(live["metadata"].get("resourceVersion", ""))
+        if resource.resource_version not in {"", version}:
+            return _modified(resource, version)
+        handover = await self._hand_over(path, live)
+        if handover is not None and not handover.ok:
+            return handover
+        latest = handover.document["metadata"]["resourceVersion"] if handover else version
+        reply = await self.send(path, _at(annotated(resource, live), latest), force=self.force)
+        if reply.ok:
+            self._note(resource.id, reply)
+        return reply
+
+    async def create(self, collection: str, resource: Resource) -> Reply:
+        """Create an object, and fail where there is one: an apply would change what nobody has planned with."""
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        self._client_side[resource.id] = True
+        return await self.connection.request("POST", collection, query=query, body=resource.document)
+
+    async def send(
+        self, path: str, resource: Resource, *, force: bool, dry_run: bool = False, by: str = FIELD_MANAGER
+    ) -> Reply:
+        """Send one apply."""
+        query = {"fieldManager": by, "fieldValidation": "Strict", "force": str(force).lower()}
+        if dry_run:
+            query["dryRun"] = "All"
+        return await self.connection.request(
+            "PATCH", path, query=query, body=resource.document, content_type="application/apply-patch+yaml"
+        )
+
+    async def _live(self, path: str, resource: Resource) -> Document | None:
+        """Return the object as it is, where that makes a difference to how it is written."""
+        if self._client_side.get(resource.id) is False:
+            return None
+        reply = await self.connection.request("GET", path)
+        self._note(resource.id, reply)
+        return reply.document if reply.ok and self._client_side[resource.id] else None
+
+    async def _hand_over(self, path: str, live: Document) -> Reply | None:
+        managed = handed_over(live, FIELD_MANAGER)
+        if managed is None:
+            return None
+        patch = [
+            {"op": "replace", "path": "/metadata/managedFields", "value": managed},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+        ]
+        return await self.connection.request("PATCH", path, body=patch, content_type="application/json-patch+json")
+
+    async def _rehearse_handover(self, path: str, resource: Resource, refusal: Reply) -> Reply:
+        """Return what is left of a conflict after the handover: that with those who keep their fields."""
+        live = await self.connection.request("GET", path)
+        if not live.ok:
+            return refusal
+        yielding = {str(entry["manager"]) for entry in former(live.document, FIELD_MANAGER)}
+        if conflicting_managers(refusal) - yielding:
+            return _less(refusal, yielding)
+        reply = await self.send(path, resource, force=True, dry_run=True)
+        return self._handed_over(reply, live.document, resource)
+
+    def _handed_over(self, reply: Reply, live: Document, resource: Resource) -> Reply:
+        self._note(resource.id, Reply(reply.status, live))
+        if not reply.ok:
+            return reply
+        return replace(reply, document=without_dropped(reply.document, live, resource.document, FIELD_MANAGER))
+
+    def _note(self, resource_id: ResourceId, reply: Reply) -> None:
+        self._client_side[resource_id] = reply.ok and is_client_side(reply.document, FIELD_MANAGER)
+
+
+def conflicting_managers(reply: Reply) -> frozenset[str]:
+    """Return the field managers that an apply conflicts with."""
+    return frozenset(_manager(cause) for cause in _causes(reply) if cause.get("reason") == "FieldManagerConflict")
+
+
+def _less(refusal: Reply, yielding: Collection[str]) -> Reply:
+    """Return a conflict without those managers that give way, in the API server's words."""
+    left = [cause for cause in _causes(refusal) if _manager(cause) not in yielding]
+    details = {**(refusal.document.get("details") or {}), "causes": left}
+    return replace(refusal, document={**refusal.document, "message": _sentence(left), "details": details})
+
+
+def _sentence(causes: Collection[dict[str, Any]]) -> str:
+    """Return what the API server says of conflicts (structured-merge-diff ``merge/conflict.go``)."""
+    if len(causes) == 1:
+        (cause,) = causes
+        return f"Apply failed with 1 conflict: {cause.get('message')}: {cause.get('field')}"
+    fields: dict[str, list[str]] = {}
+    for cause in causes:
+        fields.setdefault(str(cause.get("message", "")).replace("conflict", "conflicts", 1), []).append(
+            str(cause.get("field"))
+        )
+    told = (f"{whom}:\n" + "\n".join(f"- {one}" for one in named) for whom, named in fields.items())
+    return f"Apply failed with {len(causes)} conflicts: " + "\n".join(told)
+
+
+def _causes(reply: Reply) -> Collection[dict[str, Any]]:
+    return () if reply.ok else (reply.document.get("details") or {}).get("causes") or ()
+
+
+def _manager(cause: dict[str, Any]) -> str:
+    return str(cause.get("message", "")).partition('"')[2].partition('"')[0]
+
+
+def _modified(resource: Resource, version: str) -> Reply:
+    message = f"it is at resourceVersion {version}, and was planned at {resource.resource_version}"
+    return Reply(HTTPStatus.CONFLICT, {"message": message})
+
+
+def _at(resource: Resource, version: str) -> Resource:
+    metadata = {**resource.metadata, "resourceVersion": version}
+    return Resource(resource.id, {**resource.document, "metadata": metadata}, resource.origin)

@@ -47,6 +47,8 @@ HTTP_PROTOCOLS = frozenset({"http", "http2", "grpc", "grpc-web"})
 TCP_PROTOCOLS = frozenset({"tcp", "tls", "https", "mongo", "mysql", "redis"})
 OF_PROXIES = frozenset({"name", "gateways", "port", "sourceLabels", "sourceNamespace"})
 """Fields of a match that no request decides."""
+EXCLUDED = "~"
+EVERY_PATH: Final[tuple[object, ...]] = (None, {}, {"prefix": "/"}, {"regex": ".*"})
 EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
 
 
@@ -142,11 +144,13 @@ class _Reader:
         selector = spec.get("workloadSelector")
         # A Sidecar without egress says nothing of it, and everything is imported.
         hosts = [h for listener in spec.get("egress") or ({"hosts": ["*/*"]},) for h in listener.get("hosts") or ()]
+        named = [(space, Host(host)) for space, _, host in (str(h).partition("/") for h in hosts)]
         return Sidecar(
             id=self.id,
             created=self.created,
             selector=None if selector is None else _pairs(selector.get("labels")),
-            egress=tuple((space, Host(host)) for space, _, host in (str(h).partition("/") for h in hosts)),
+            egress=tuple(one for one in named if not one[0].startswith(EXCLUDED)),
+            excluded=tuple((s.removeprefix(EXCLUDED) or "*", h) for s, h in named if s.startswith(EXCLUDED)),
         )
 
     def _host(self, name: str) -> Host:
@@ -185,32 +189,33 @@ class _Reader:
         mirrors = tuple(self._mirrors(rule, path))
         return Rule(
             traffic=traffic,
-            matches=tuple(self._match(match or {}) for match in rule.get("match") or ()),
+            matches=tuple(self._match(traffic, match or {}) for match in rule.get("match") or ()),
             # Envoy gets a lone destination whatever its weight, and of several none of weight 0 (ISTIO.md 1.3).
             destinations=tuple(d for d, weight in routes if len(routes) == 1 or weight),
-            mirrors=mirrors,
-            named=(*(d for d, _ in routes), *mirrors),
+            mirrors=tuple(d for d, share in mirrors if share != 0),
+            named=(*(d for d, _ in routes), *(d for d, _ in mirrors)),
             delegate=self._delegate(rule.get("delegate")),
             path=path,
         )
 
-    def _match(self, match: Document) -> Match:
+    def _match(self, traffic: Traffic, match: Document) -> Match:
         return Match(
             gateways=frozenset(self._gateway_name(name) for name in match.get("gateways") or ()),
             port=match.get("port"),
             source_labels=_pairs(match.get("sourceLabels")),
             source_namespace=str(match.get("sourceNamespace") or ""),
             request=", ".join(f"{key} {_said(match[key])}" for key in sorted(match.keys() - OF_PROXIES)),
+            all=_lets_all_through(traffic, match),
         )
 
-    def _mirrors(self, rule: Document, path: FieldPath) -> Iterator[Destination]:
-        mirror = rule.get("mirror")
-        percentage = (rule.get("mirrorPercentage") or {}).get("value", rule.get("mirrorPercent"))
-        if mirror and percentage != 0:
-            yield self._destination(mirror, FieldPath(f"{path}.mirror"))
+    def _mirrors(self, rule: Document, path: FieldPath) -> Iterator[tuple[Destination, float | None]]:
+        """Yield each mirror with its percentage; None is all."""
+        if rule.get("mirror"):
+            percentage = (rule.get("mirrorPercentage") or {}).get("value", rule.get("mirrorPercent"))
+            yield self._destination(rule["mirror"], FieldPath(f"{path}.mirror")), percentage
         for index, entry in enumerate(rule.get("mirrors") or ()):
-            if (entry.get("percentage") or {}).get("value") != 0:
-                yield self._destination(entry["destination"], FieldPath(f"{path}.mirrors[{index}].destination"))
+            where = FieldPath(f"{path}.mirrors[{index}].destination")
+            yield self._destination(entry["destination"], where), (entry.get("percentage") or {}).get("value")
 
     def _destination(self, destination: Document, path: FieldPath) -> Destination:
         return Destination(
@@ -230,6 +235,14 @@ class _Reader:
 def _routes(rule: Document, path: FieldPath) -> Iterator[tuple[Document, FieldPath]]:
     for index, route in enumerate(rule.get("route") or ()):
         yield route, FieldPath(f"{path}.route[{index}].destination")
+
+
+def _lets_all_through(traffic: Traffic, match: Document) -> bool:
+    """Tell what istio ``IsCatchAllRoute`` does of HTTP; of TCP only subnets tell connections apart."""
+    wanted = {key for key in match.keys() - OF_PROXIES - {"ignoreUriCase", "statPrefix"} if match[key]}
+    if traffic is Traffic.HTTP:
+        return wanted <= {"uri"} and match.get("uri") in EVERY_PATH
+    return traffic is Traffic.TCP and not wanted
 
 
 def _port(port: Document, protocol: str) -> Port:

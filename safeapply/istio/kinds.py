@@ -122,6 +122,8 @@ class Match:
     source_namespace: str
     request: str
     """What it wants of a request, as written; only good for telling two matches apart."""
+    all: bool
+    """Whether it lets every request through, so that istiod sends no rule behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,9 @@ class Sidecar:
     selector: Pairs | None
     """None for all sidecars of the namespace, or of the mesh if it is the root namespace."""
     egress: tuple[tuple[str, Host], ...]
-    """Namespace (``*``, ``.``, ``~`` or a name) and host pattern; of all listeners together."""
+    """Namespace (``*``, ``.`` or a name) and host pattern; of all listeners together."""
+    excluded: tuple[tuple[str, Host], ...] = ()
+    """What is left out of that, in the same form (``~namespace/host``, Istio 1.31)."""
 
     @property
     def age(self) -> tuple[str, str, str]:

@@ -2,54 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import product
+from typing import TypeAlias
 
-from safeapply.istio.kinds import SERVICE, Service
+from safeapply.istio.kinds import SERVICE, Service, Sidecar
 from safeapply.istio.proxies import ProxyClass
-from safeapply.istio.scopes import DEFAULT, Certainty, imports, scopes
+from safeapply.istio.scopes import Certainty, infers, scopes, takes_in
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.visibility import exported_to
 from safeapply.xds.names import Host
 
-__all__ = ["service_options"]
+__all__ = ["called_options", "service_options"]
 
 
 def service_options(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> tuple[Service | None, ...]:
     """Return the services that a host may stand for on proxies of a class; None where there may be none.
 
-    A Sidecar's scope cuts off the ports that it does not import (ISTIO.md 9.1).
+    These have clusters. A Sidecar's scope cuts off the ports that it does not import (ISTIO.md 9.1).
     """
+    possible = scopes(snapshot, proxy_class)
+    found = (
+        option
+        for mixture in _mixtures(snapshot, host)
+        for scope in possible
+        for option in _in_scope(snapshot, proxy_class, mixture, scope)
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def called_options(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> tuple[Service | None, ...]:
+    """Return those that clients can call by this host: a service that only a route leads to has no routes.
+
+    The same as ``service_options`` where no Sidecar is in force.
+    """
+    possible = scopes(snapshot, proxy_class)
+    mixtures = _mixtures(snapshot, host)
+    return tuple(dict.fromkeys(_called(one, proxy_class, scope) for one in mixtures for scope in possible))
+
+
+_Mixture: TypeAlias = tuple[Service | None, ...]
+
+
+def _mixtures(snapshot: Snapshot, host: Host) -> Iterator[_Mixture]:
     declaring = snapshot.index.registry.get(host, ())
-    mixtures = product(*(snapshot.service_versions(one, host) for one in declaring))
-    chosen = dict.fromkeys(_chosen(mixture, proxy_class) for mixture in mixtures)
-    if scopes(snapshot, proxy_class) == DEFAULT:
-        return tuple(chosen)
-    return tuple(dict.fromkeys(cut for one in chosen for cut in _in_scope(snapshot, proxy_class, one)))
+    return product(*(snapshot.service_versions(one, host) for one in declaring))
 
 
-def _in_scope(snapshot: Snapshot, proxy_class: ProxyClass, service: Service | None) -> Iterator[Service | None]:
-    """Yield a service with the ports that are surely imported, and with those that may be."""
-    if service is None:
-        yield None
+def _called(mixture: _Mixture, proxy_class: ProxyClass, scope: Sidecar | None) -> Service | None:
+    space = proxy_class.namespace
+    return _chosen((one for one in mixture if one is not None and takes_in(scope, one, space)), proxy_class)
+
+
+def _in_scope(
+    snapshot: Snapshot, proxy_class: ProxyClass, mixture: _Mixture, scope: Sidecar | None
+) -> Iterator[Service | None]:
+    """Yield the service that a scope names, else the ports that routes surely lead to, and those that they may."""
+    named = _called(mixture, proxy_class, scope)
+    service = named or _chosen(filter(None, mixture), proxy_class)
+    if named is not None or service is None:
+        yield service
         return
-    sure = {port: imports(snapshot, proxy_class, service, port.number) for port in service.ports}
+    sure = {port: infers(snapshot, proxy_class, service, port.number, scope) for port in service.ports}
     for least in (Certainty.ALWAYS, Certainty.MAYBE):
         ports = tuple(port for port in service.ports if sure[port] >= least)
         yield replace(service, ports=ports) if ports else None
 
 
-def _chosen(services: tuple[Service | None, ...], proxy_class: ProxyClass) -> Service | None:
+def _chosen(services: Iterable[Service], proxy_class: ProxyClass) -> Service | None:
     """Pick as istiod does: the client's namespace, then a Kubernetes Service, then the oldest."""
-    visible = [
-        service
-        for service in services
-        if service is not None
-        and exported_to(service.export_to, owner=service.namespace, viewer=proxy_class.namespace)
-    ]
+    space = proxy_class.namespace
+    visible = (one for one in services if exported_to(one.export_to, owner=one.namespace, viewer=space))
     return min(
         visible,
-        key=lambda s: (s.namespace != proxy_class.namespace, s.id.group_kind != SERVICE, s.created, s.id),
+        key=lambda s: (s.namespace != space, s.id.group_kind != SERVICE, s.created, s.id),
         default=None,
     )

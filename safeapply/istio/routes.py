@@ -23,17 +23,14 @@ from safeapply.istio.kinds import (
     VirtualService,
 )
 from safeapply.istio.proxies import ProxyClass, Role
-from safeapply.istio.registry import service_options
+from safeapply.istio.registry import called_options, service_options
 from safeapply.istio.scopes import Certainty, imports_route
-from safeapply.istio.snapshot import Snapshot
+from safeapply.istio.snapshot import PLAIN_PORT, Snapshot
 from safeapply.istio.visibility import exported_to, is_private
 from safeapply.resources.objects import FieldPath, ResourceId
 from safeapply.xds.names import ClusterName, Host, outbound_cluster
 
 __all__ = ["Reference", "references"]
-
-UNREGISTERED_PORT = 80
-"""Sidecars install a host that is not in the registry on this port alone (ISTIO.md 2.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +100,19 @@ def _sidecar_listeners(snapshot: Snapshot, proxy_class: ProxyClass, route: Virtu
     for host in route.hosts:
         found = False
         for name in snapshot.index.hosts_under(host):
-            for service in filter(None, service_options(snapshot, proxy_class, name)):
+            for service in filter(None, called_options(snapshot, proxy_class, name)):
                 found = True
                 yield from (_Listener(mesh, name, name, port, service) for port in service.ports)
-        if not found and not is_wild(host):
-            port = Port(UNREGISTERED_PORT, http=True, tcp=False)
-            yield _Listener(mesh, host, host, port, None)
+        if not found and not is_wild(host) and _has_plain_listener(snapshot, proxy_class):
+            yield _Listener(mesh, host, host, Port(PLAIN_PORT, http=True, tcp=False), None)
+
+
+def _has_plain_listener(snapshot: Snapshot, proxy_class: ProxyClass) -> bool:
+    """Tell whether a sidecar may listen where hosts are routed that are not in the registry (ISTIO.md 2.5)."""
+    if proxy_class.namespace not in snapshot.index.sidecars:
+        return bool(snapshot.index.plain)
+    options = (one for host in snapshot.index.plain for one in called_options(snapshot, proxy_class, host))
+    return any(one is not None and one.port(PLAIN_PORT) is not None for one in options)
 
 
 def _may_win(snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService, listener: _Listener) -> bool:
@@ -206,13 +210,29 @@ def _match_applies(match: Match, proxy_class: ProxyClass, listener: _Listener) -
 def _rules(
     snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService, listener: _Listener
 ) -> Iterator[Reference]:
-    for rule in route.rules:
-        if not _applies(rule, proxy_class, listener):
-            continue
+    """Yield what the rules that a proxy is sent name: none behind one that lets everything through."""
+    for rule in _sent(route.rules, proxy_class, listener):
         if rule.delegate is None:
             yield from _named(snapshot, proxy_class, rule, listener, (route.id,))
-        else:
-            yield from _delegated(snapshot, proxy_class, rule.delegate, listener, route)
+            continue
+        yield from _delegated(snapshot, proxy_class, rule.delegate, listener, route)
+
+
+def _sent(rules: Iterable[Rule], proxy_class: ProxyClass, listener: _Listener) -> Iterator[Rule]:
+    ended: set[Traffic] = set()
+    for rule in rules:
+        if rule.traffic not in ended and _applies(rule, proxy_class, listener):
+            yield rule
+            if _ends(rule, proxy_class, listener):
+                ended.add(rule.traffic)
+
+
+def _ends(rule: Rule, proxy_class: ProxyClass, listener: _Listener) -> bool:
+    # What is left over by a rule that delegates is its delegate's to say, and that may be missing.
+    return rule.delegate is None and (
+        any(match.all and _match_applies(match, proxy_class, listener) for match in rule.matches)
+        or (not rule.matches and rule.traffic is not Traffic.TLS)
+    )
 
 
 def _delegated(
@@ -227,9 +247,8 @@ def _delegated(
         if version is None or version.hosts:
             continue
         if exported_to(version.export_to, owner=delegate.namespace, viewer=root.id.namespace):
-            for rule in version.rules:
-                if _applies(rule, proxy_class, listener):
-                    yield from _named(snapshot, proxy_class, rule, listener, (root.id, delegate))
+            for rule in _sent(version.rules, proxy_class, listener):
+                yield from _named(snapshot, proxy_class, rule, listener, (root.id, delegate))
 
 
 def _named(

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 from safeapply.istio.hosts import covers, overlap
-from safeapply.istio.kinds import Destination, Service, Sidecar, VirtualService
+from safeapply.istio.kinds import MESH, Destination, Rule, Service, Sidecar, Traffic, VirtualService
 from safeapply.istio.proxies import ProxyClass, Role
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["DEFAULT", "Certainty", "Scopes", "imports", "imports_route", "scope_of", "scopes"]
+__all__ = ["DEFAULT", "Certainty", "Scopes", "imports_route", "infers", "scope_of", "scopes", "takes_in"]
 
 Scopes = tuple[Sidecar | None, ...]
 """The Sidecars that may be the one of a class, over all versions; None for the default, which imports all."""
@@ -44,21 +44,26 @@ def scopes(snapshot: Snapshot, proxy_class: ProxyClass) -> Scopes:
     return tuple(dict.fromkeys((*found, None)))
 
 
-def imports(snapshot: Snapshot, proxy_class: ProxyClass, service: Service, port: int) -> Certainty:
-    """Tell whether a class gets the clusters of one port of a service."""
-    possible = scopes(snapshot, proxy_class)
-    if possible == DEFAULT:
-        return Certainty.ALWAYS
-    named = _named(snapshot, proxy_class, service, port, possible)
-    return _overall(
-        Certainty.ALWAYS if _imported(one, service, proxy_class.namespace) else named for one in possible
+def takes_in(scope: Sidecar | None, service: Service, viewer: Namespace) -> bool:
+    """Tell whether a scope names a service, so that clients can call it: its clusters are there, and its routes."""
+    return scope is None or (
+        any(covers(pattern, service.host) for pattern in _patterns(scope, service.namespace, viewer))
+        and not _excludes(scope, service.namespace, service.host, viewer)
     )
 
 
-def _imported(scope: Sidecar | None, service: Service, viewer: Namespace) -> bool:
-    return scope is None or any(
-        covers(pattern, service.host) for pattern in _patterns(scope, service.namespace, viewer)
-    )
+def infers(
+    snapshot: Snapshot, proxy_class: ProxyClass, service: Service, port: int, scope: Sidecar | None
+) -> Certainty:
+    """Tell whether some imported VirtualService names a port of a host, at any weight (ISTIO.md 9.1, 9.3).
+
+    Its clusters are there then, although clients cannot call it.
+    """
+    index = snapshot.index
+    naming = index.importing.get(service.host, ())
+    roots = dict.fromkeys(root for one in naming for root in (one, *index.roots.get(one, ())))
+    found = (_route_names(snapshot, proxy_class, root, (service.host, port), scope) for root in roots)
+    return max(found, default=Certainty.NEVER)
 
 
 def imports_route(snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService) -> Certainty:
@@ -101,62 +106,76 @@ def _applies(one: Sidecar | None, proxy_class: ProxyClass, *, selecting: bool) -
 
 def _patterns(scope: Sidecar, owner: Namespace, viewer: Namespace) -> Iterator[Host]:
     """Yield the host patterns that a scope allows for objects of a namespace."""
-    for space, pattern in scope.egress:
-        if space in {"*", owner} or (space == "." and owner == viewer):
-            yield pattern
+    return (pattern for space, pattern in scope.egress if _means(space, owner, viewer))
+
+
+def _excludes(scope: Sidecar, owner: Namespace, host: Host, viewer: Namespace) -> bool:
+    return any(_means(space, owner, viewer) and covers(pattern, host) for space, pattern in scope.excluded)
+
+
+def _means(space: str, owner: Namespace, viewer: Namespace) -> bool:
+    # "." is the namespace of the proxy, also where the Sidecar is that of the root namespace.
+    return space in {"*", owner} or (space == "." and owner == viewer)
 
 
 def _reaches(scope: Sidecar | None, route: VirtualService, viewer: Namespace) -> bool:
     """Tell whether a scope takes in a VirtualService: some of its hosts, in its own namespace."""
     if scope is None:
         return True
-    patterns = tuple(_patterns(scope, route.id.namespace, viewer))
-    return any(overlap(pattern, host) is not None for pattern in patterns for host in route.hosts)
-
-
-def _named(snapshot: Snapshot, proxy_class: ProxyClass, service: Service, port: int, possible: Scopes) -> Certainty:
-    """Tell whether some imported VirtualService names the host, at any weight (ISTIO.md 9.1, 9.3)."""
-    index = snapshot.index
-    naming = index.importing.get(service.host, ())
-    roots = dict.fromkeys(root for one in naming for root in (one, *index.roots.get(one, ())))
-    found = (_route_names(snapshot, proxy_class, root, service.host, port, possible) for root in roots)
-    return max(found, default=Certainty.NEVER)
-
-
-def _route_names(
-    snapshot: Snapshot, proxy_class: ProxyClass, root: ResourceId, host: Host, port: int, possible: Scopes
-) -> Certainty:
-    return _overall(
-        Certainty.ALWAYS
-        if version is not None and taken and _names(snapshot, version, host, port)
-        else Certainty.NEVER
-        for version in snapshot.route_versions(root)
-        for taken in _taken(version, proxy_class, possible)
+    owner = route.id.namespace
+    patterns = tuple(_patterns(scope, owner, viewer))
+    return any(
+        overlap(pattern, host) is not None and not _excludes(scope, owner, host, viewer)
+        for pattern in patterns
+        for host in route.hosts
     )
 
 
-def _taken(route: VirtualService | None, proxy_class: ProxyClass, possible: Scopes) -> Iterator[bool]:
-    """Yield, for each scope, whether a version of a route is visible and imported."""
-    if route is None:
-        yield False
-        return
+def _route_names(
+    snapshot: Snapshot,
+    proxy_class: ProxyClass,
+    root: ResourceId,
+    wanted: tuple[Host, int],
+    scope: Sidecar | None,
+) -> Certainty:
     space = proxy_class.namespace
+    return _overall(
+        Certainty.ALWAYS
+        if version is not None and _taken(version, scope, space) and _names(snapshot, version, wanted, space)
+        else Certainty.NEVER
+        for version in snapshot.route_versions(root)
+    )
+
+
+def _taken(route: VirtualService, scope: Sidecar | None, space: Namespace) -> bool:
+    """Tell whether a version of a route is for sidecars, visible and imported."""
     visible = exported_to(route.export_to, owner=route.id.namespace, viewer=space)
-    yield from (visible and _reaches(one, route, space) for one in possible)
+    return MESH in route.gateways and visible and _reaches(scope, route, space)
 
 
-def _names(snapshot: Snapshot, route: VirtualService, host: Host, port: int) -> bool:
-    return any(d.host == host and d.port in {None, port} for d in _destinations(snapshot, route))
+def _names(snapshot: Snapshot, route: VirtualService, wanted: tuple[Host, int], space: Namespace) -> bool:
+    host, port = wanted
+    return any(d.host == host and d.port in {None, port} for d in _destinations(snapshot, route, space))
 
 
-def _destinations(snapshot: Snapshot, route: VirtualService) -> Iterator[Destination]:
+def _destinations(snapshot: Snapshot, route: VirtualService, space: Namespace) -> Iterator[Destination]:
     """Yield what a route and its delegates name; of a delegate, what all its versions name."""
-    for rule in route.rules:
+    for rule in _for_clients_in(space, route.rules):
         yield from rule.named
         if rule.delegate is not None:
             versions = [v.rules if v else () for v in snapshot.route_versions(rule.delegate)]
-            several = [{(d.host, d.port): d for r in rules for d in r.named} for rules in versions]
+            several = [
+                {(d.host, d.port): d for r in _for_clients_in(space, rules) for d in r.named} for rules in versions
+            ]
             yield from (d for key, d in several[0].items() if all(key in other for other in several))
+
+
+def _for_clients_in(space: Namespace, rules: Iterable[Rule]) -> Iterator[Rule]:
+    """Yield the rules but those that are for other source namespaces alone."""
+    for rule in rules:
+        sources = {match.source_namespace for match in rule.matches} - {""}
+        if not sources or space in sources or rule.traffic is not Traffic.HTTP:
+            yield rule
 
 
 def _overall(found: Iterable[Certainty]) -> Certainty:

@@ -27,7 +27,7 @@ from safeapply.istio.kinds import (
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["ISTIO_SYSTEM", "Declarations", "Index", "MeshSettings", "Snapshot", "snapshot_of"]
+__all__ = ["ISTIO_SYSTEM", "PLAIN_PORT", "Declarations", "Index", "MeshSettings", "Snapshot", "snapshot_of"]
 
 Key = TypeVar("Key")
 Ids: TypeAlias = dict[ResourceId, None]
@@ -37,6 +37,8 @@ Declarations: TypeAlias = Mapping[ResourceId, Versions]
 
 
 ISTIO_SYSTEM = Namespace("istio-system")
+PLAIN_PORT = 80
+"""The one port on which sidecars install hosts that are not in the registry (ISTIO.md 2.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Index:
     """VirtualServices by the gateways that they bind to; ``mesh`` is not listed."""
     registry: Mapping[Host, tuple[ResourceId, ...]]
     """Services and ServiceEntries by the hosts that they declare."""
+    plain: tuple[Host, ...]
+    """Those of them that speak HTTP on port 80: without one there is no such listener on sidecars."""
     gateways: tuple[ResourceId, ...]
     workloads: tuple[Workload, ...]
     wild_rules: tuple[Host, ...]
@@ -152,6 +156,7 @@ class _Lists:
     bound: dict[str, Ids] = field(default_factory=lambda: defaultdict(dict))
     registry: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
     scoped_by_labels: bool = False
+    plain: dict[Host, None] = field(default_factory=dict)
     gateways: Ids = field(default_factory=dict)
     workloads: list[Workload] = field(default_factory=list)
 
@@ -187,6 +192,8 @@ def _indexed(versions: Declarations) -> Index:
             case Services():
                 for service in one.services:
                     lists.registry[service.host][one.id] = None
+                    if (port := service.port(PLAIN_PORT)) is not None and port.http:
+                        lists.plain[service.host] = None
             case Gateway():
                 lists.gateways[one.id] = None
             case Sidecar():
@@ -207,6 +214,7 @@ def _indexed(versions: Declarations) -> Index:
         roots=_frozen(lists.roots),
         bound=_frozen(lists.bound),
         registry=_frozen(lists.registry),
+        plain=tuple(lists.plain),
         gateways=tuple(lists.gateways),
         workloads=tuple(lists.workloads),
         wild_rules=tuple(host for host in lists.rules if is_wild(host)),

@@ -13,8 +13,9 @@ from safeapply.istio.hosts import most_specific
 from safeapply.istio.kinds import DestinationRule, Service, Subset
 from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.snapshot import MeshSettings, Snapshot
-from safeapply.istio.visibility import exported_to, is_private
+from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import Namespace, ResourceId
+from safeapply.xds.names import Host
 
 __all__ = ["effective_subsets", "rules_in_path"]
 
@@ -29,33 +30,45 @@ def effective_subsets(
     rules: Sequence[DestinationRule], proxy_class: ProxyClass, service: Service, mesh: MeshSettings
 ) -> tuple[Subset, ...]:
     """Return the subsets of a service that a class has, given all rules of its look-up path (ISTIO.md 3.1)."""
-    for candidates in _places(rules, proxy_class.namespace, service, mesh):
-        host = most_specific([rule.host for rule in candidates], service.host)
-        if host is None:
-            continue
-        merged = _merge(rule for rule in candidates if rule.host == host)
-        chosen = _choose(merged, proxy_class)
-        if chosen is not None:
-            return chosen.subsets
+    for merged in _places(rules, proxy_class.namespace, service, mesh):
+        if merged:
+            # The first place with a rule answers, even where its selectors leave this class out (ISTIO.md 3.4).
+            chosen = _choose(merged, proxy_class)
+            return chosen.subsets if chosen is not None else ()
     return ()
 
 
 def _places(
     rules: Sequence[DestinationRule], client: Namespace, service: Service, mesh: MeshSettings
-) -> Iterator[list[DestinationRule]]:
-    """Yield the candidates of each namespace asked, in the order in which Istio asks."""
+) -> Iterator[list[_Merged]]:
+    """Yield the rules of each namespace asked, in the order in which Istio asks."""
     local = [rule for rule in rules if rule.id.namespace == client and _local(rule, client)]
     # A client in the root namespace consults only private rules there first (ISTIO.md 3.1).
-    yield [r for r in local if is_private(r.export_to, client)] if client == mesh.root_namespace else local
+    own = [rule for rule in local if _only_local(rule)] if client == mesh.root_namespace else local
+    yield _nearest(own, service.host)
     for owner in (service.namespace, mesh.root_namespace):
-        exact = [rule for rule in rules if rule.id.namespace == owner and rule.selector is None]
-        # Most specific first, visibility after: a hidden exact rule hides its siblings (ISTIO.md 3.2).
-        host = most_specific([rule.host for rule in exact if not is_private(rule.export_to, owner)], service.host)
-        yield [r for r in exact if r.host == host and exported_to(r.export_to, owner=owner, viewer=client)]
+        exported = [rule for rule in rules if rule.id.namespace == owner and not _only_local(rule)]
+        # Most specific first, visibility after: a hidden exact rule hides its siblings (ISTIO.md 3.2). A rule that
+        # widens an older one is merged into that, and is seen as far as that (istio ``mergeDestinationRule``).
+        yield [one for one in _nearest(exported, service.host) if _is_seen(one, client)]
+
+
+def _nearest(rules: Sequence[DestinationRule], host: Host) -> list[_Merged]:
+    nearest = most_specific([rule.host for rule in rules], host)
+    return _merge(rule for rule in rules if rule.host == nearest)
 
 
 def _local(rule: DestinationRule, client: Namespace) -> bool:
     return exported_to(rule.export_to, owner=rule.id.namespace, viewer=client)
+
+
+def _only_local(rule: DestinationRule) -> bool:
+    """Tell whether Istio keeps a rule out of the look-ups of other namespaces: it names its own, and no other."""
+    return rule.export_to in (frozenset({"."}), frozenset({str(rule.id.namespace)}))
+
+
+def _is_seen(one: _Merged, client: Namespace) -> bool:
+    return one.export_to is None or bool(one.export_to & {"*", client})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +90,13 @@ def _merge(rules: Iterable[DestinationRule]) -> list[_Merged]:
     for rule in sorted(rules, key=lambda rule: (rule.selector is None, rule.age)):
         apart = True
         for index, existing in enumerate(merged):
-            if existing.selector and rule.selector and existing.selector != rule.selector:
-                continue
-            if _merges(rule.export_to, existing.export_to):
+            fits = existing.selector is None or rule.selector is None or existing.selector == rule.selector
+            joins = fits and _merges(rule.export_to, existing.export_to)
+            if joins:
                 merged[index] = existing.with_subsets(rule.subsets)
-                # istio#58322: a plain rule exported to "." is lost to all who do not match the selector.
-                apart = False
+            # The last one compared decides, so a rule may be merged into one and stand beside another. A plain rule
+            # exported to "." is merged into one with a selector, and lost to all who do not match (istio#58322).
+            apart = not joins or (existing.selector != rule.selector and rule.export_to != existing.export_to)
         if apart:
             merged.append(_Merged(rule.selector, rule.export_to, rule.subsets))
     return merged

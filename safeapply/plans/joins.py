@@ -66,7 +66,11 @@ def join_sidecar(live: Document, desired: Document) -> Document | None:
     if any(len(several) != 1 or "port" in several[0] for several in listeners):
         return None
     old, new = (several[0] for several in listeners)
-    return {**desired, "egress": [{**new, "hosts": _all_of(old.get("hosts"), new.get("hosts"))}]}
+    # What one of them leaves out (``~namespace/host``), the other may let in.
+    both = [set(map(str, one.get("hosts") or ())) for one in (old, new)]
+    hosts = _all_of(old.get("hosts"), new.get("hosts"))
+    kept = [host for host in hosts if not str(host).startswith("~") or all(str(host) in one for one in both)]
+    return {**desired, "egress": [{**new, "hosts": kept}]}
 
 
 def _united(live: Document, desired: Document, field: str, *, key: Key) -> list[Item]:

@@ -7,7 +7,6 @@ killed is run again, and every state in which it can be killed is safe.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -34,8 +33,6 @@ from safeapply.rollout.poller import DEFAULT_PACE, Pace, Poller
 from safeapply.xds.expectations import Expectation
 
 __all__ = ["RolloutOptions", "carry_out"]
-
-INTERRUPTED = "interrupted; the mesh is in a safe state, and the same command goes on from here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ class _Rollout:
             self.emit(Stopped(self.clock.now(), self.step, str(error)))
             raise
         except asyncio.CancelledError:
-            self.emit(Stopped(self.clock.now(), self.step, INTERRUPTED))
+            self.emit(Stopped(self.clock.now(), self.step, "interrupted; the same command goes on from here"))
             raise
         self.emit(Settled(self.clock.now(), self.clock.now() - started))
 
@@ -136,21 +133,14 @@ class _Rollout:
         await self.poller.wait(self.step, expectations, patience=patience, writes=writes)
 
     async def _write_all(self, step: Step) -> None:
-        """Write side by side, and let each write that has begun come to its end before anything else is told."""
-        gate, waiting = asyncio.Semaphore(self.options.writes_at_once), deque(step.operations)
+        """Write side by side, and let each write that has begun come to its end before a failure is told."""
+        gate = asyncio.Semaphore(self.options.writes_at_once)
 
-        async def write() -> None:
+        async def write(operation: Operation) -> None:
             async with gate:
-                if waiting:
-                    await self._write(waiting.popleft())
+                await self._write(operation)
 
-        writing = asyncio.gather(*(write() for _ in step.operations), return_exceptions=True)
-        try:
-            results = await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            waiting.clear()
-            await writing
-            raise
+        results = await asyncio.gather(*map(write, step.operations), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result

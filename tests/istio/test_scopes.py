@@ -87,6 +87,9 @@ EVERYTHING = ["80||db.data", "80||logs.data", "80||web.shop", "81||db.data"]
         (["./*", "*/logs.data.svc.cluster.local"], ["80||logs.data", "80||web.shop"]),
         (["*/*.data.svc.cluster.local"], ["80||db.data", "80||logs.data", "81||db.data"]),
         (["~/*"], []),
+        (["*/*", "~data/*"], ["80||web.shop"]),
+        (["*/*", "~./*"], ["80||db.data", "80||logs.data", "81||db.data"]),
+        (["*/*", "~/db.data.svc.cluster.local"], ["80||logs.data", "80||web.shop"]),
     ],
 )
 def test_a_sidecar_imports_what_its_egress_hosts_name(hosts: list[str], expected: list[str]) -> None:
@@ -147,3 +150,40 @@ def test_a_route_out_of_scope_imports_nothing_and_routes_nothing() -> None:
     world = sidecar("./*") + route("logs", to("db.data"), namespace="data")
     assert clusters(world) == ["80||web.shop"]
     assert not seen(world).references
+
+
+def test_a_route_whose_only_host_is_left_out_is_left_out() -> None:
+    """Istio 1.31: ``~namespace/host`` excludes hosts, of services and of VirtualServices alike."""
+    world = route("web", to("db.data"))
+    assert seen(sidecar("*/*", "~data/*") + world).references
+    assert not seen(sidecar("*/*", "~./*") + world).references
+
+
+def test_a_route_of_a_gateway_imports_nothing() -> None:
+    """ISTIO.md 9.1: a sidecar's scope looks at VirtualServices for the mesh."""
+    world = sidecar("./*") + route("web", to("db.data"), extra="gateways: [edge], ")
+    assert clusters(world) == ["80||web.shop"]
+
+
+def test_a_rule_for_other_namespaces_imports_nothing() -> None:
+    """A proxy imports the destinations of HTTP rules that may be for its namespace."""
+    world = sidecar("./*") + route("web", to("db.data"))
+    for space, expected in (("shop", ["80||db.data", "80||web.shop", "81||db.data"]), ("data", ["80||web.shop"])):
+        match = f"match: [{{sourceNamespace: {space}}}], route"
+        assert clusters(world.replace("route:", f"{match}:")) == expected
+
+
+def test_what_only_a_route_names_has_clusters_and_no_routes_of_its_own() -> None:
+    """Istiod makes virtual hosts of the services that egress hosts name, and of no others."""
+    named = route("db.data.svc.cluster.local", to("logs.data")).replace("name: routes", "name: more")
+    world = (
+        sidecar("./web.shop.svc.cluster.local", "shop/db.data.svc.cluster.local")
+        + named
+        + route("web", to("db.data"))
+    )
+    assert clusters(world) == EVERYTHING
+    assert {one.domain for one in seen(world).references} <= {
+        "web.shop.svc.cluster.local",
+        "db.data.svc.cluster.local",
+    }
+    assert {one.port for one in seen(world).references if one.domain == "db.data.svc.cluster.local"} == {80}

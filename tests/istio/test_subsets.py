@@ -126,6 +126,18 @@ OWN, OWN_AND_MORE = {"."}, {".", "ns2"}
             CLIENT,
             [],
         ),
+        (
+            "of three, the last is not merged with the one before it, so it stands alone too",
+            [rule("a", "v1", export_to=OWN), rule("b", "v2", export_to={"*"}), rule("c", "v3", export_to=OWN)],
+            APP,
+            ["v3"],
+        ),
+        (
+            "a rule that widens an older one is merged into it, and seen no farther than that",
+            [rule("a", "v1", export_to={"third"}), rule("b", "v2", export_to={"third", "client"})],
+            CLIENT,
+            [],
+        ),
         ("9b: a dotted short name matches nothing", [rule("a", "v1", host="reviews.app")], CLIENT, []),
         (
             "10: an exact rule beats a wildcard of the same namespace",
@@ -166,3 +178,10 @@ def test_a_selector_rule_says_nothing_to_other_namespaces() -> None:
     """ISTIO.md 3.4: selector rules count for clients of their own namespace only."""
     rules = (rule("a", "v1"), rule("b", "v2", selector=SELECTED, export_to=OWN))
     assert subsets(*rules, client=CLIENT, labels={"app": "web"}) == ["v1"]
+
+
+def test_a_place_that_has_a_rule_answers_even_whom_it_does_not_select() -> None:
+    """ISTIO.md 3.1: the look-up ends at the client's namespace, before selectors are looked at."""
+    rules = (rule("a", "v1"), rule("b", "v2", namespace=CLIENT, selector=SELECTED, export_to=OWN))
+    assert subsets(*rules, labels={"app": "web"}) == ["v2"]
+    assert subsets(*rules, labels={"app": "other"}) == []

@@ -146,6 +146,48 @@ def test_a_host_outside_the_registry_is_served_on_port_80_only() -> None:
     ]
 
 
+def test_a_host_outside_the_registry_is_nowhere_without_a_listener_on_port_80() -> None:
+    """ISTIO.md 2.5: istiod makes one for services that have the port, and a route alone brings none."""
+    resources = read_manifests((SourceText("bare.yaml", BARE),), default_namespace=DEFAULT)
+    mesh = MeshSettings()
+    declared = {one.id: (declare(one, created="", domain=mesh.domain),) for one in resources}
+    assert view(snapshot_of(declared, mesh), SIDECAR).references == frozenset()
+
+
+BARE = """
+apiVersion: v1
+kind: Service
+metadata: {name: reviews}
+spec: {ports: [{name: http, port: 9080}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: nowhere}
+spec: {hosts: [nowhere.example], http: [{route: [{destination: {host: reviews}}]}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        ("", ["outbound|9080|v1|reviews"]),
+        ("match: [{uri: {prefix: /}}], ", ["outbound|9080|v1|reviews"]),
+        ("match: [{uri: {regex: '.*'}}], ", ["outbound|9080|v1|reviews"]),
+        ("match: [{uri: {prefix: /}, sourceLabels: {app: web}}], ", ["outbound|9080|v2|reviews"]),
+        ("match: [{uri: {prefix: /a}}], ", ["outbound|9080|v1|reviews", "outbound|9080|v2|reviews"]),
+        (
+            "match: [{uri: {prefix: /}, method: {exact: GET}}], ",
+            ["outbound|9080|v1|reviews", "outbound|9080|v2|reviews"],
+        ),
+    ],
+)
+def test_nothing_follows_a_rule_that_lets_every_request_through(first: str, expected: list[str]) -> None:
+    """Istiod sends no route behind it, so what that would name is no reference (istio ``IsCatchAllRoute``)."""
+    to = "route: [{{destination: {{host: reviews, subset: {}}}}}]"
+    rules = f"{{{first}{to.format('v1')}}}, {{{to.format('v2')}}}"
+    assert references(http(f"{{hosts: [reviews], http: [{rules}]}}")) == expected
+
+
 def test_the_oldest_of_two_routes_wins_on_a_sidecar() -> None:
     """ISTIO.md 4.2: sidecars do not merge."""
     older = http("{hosts: [reviews], http: [{route: [{destination: {host: reviews, subset: v1}}]}]}", "a")

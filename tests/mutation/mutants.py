@@ -34,7 +34,10 @@ MUTANTS = (
     ),
     Mutant("5.16 a dot is the own namespace", "visibility", "and viewer == owner", "and viewer != owner"),
     Mutant(
-        "3.1 the client's namespace is asked first", "subsets", "yield [r for r in local if", "[r for r in local if"
+        "3.1 the client's namespace is asked first",
+        "subsets",
+        "yield _nearest(own, service.host)",
+        "yield []",
     ),
     Mutant(
         "3.1 the service's namespace before the root",
@@ -45,17 +48,32 @@ MUTANTS = (
     Mutant(
         "3.1 only three namespaces are asked",
         "subsets",
-        "if rule.id.namespace == owner and rule.selector is None]",
-        "if rule.selector is None]",
+        "if rule.id.namespace == owner and not _only_local(rule)]",
+        "if not _only_local(rule)]",
+    ),
+    Mutant(
+        "3.2 visibility comes after merging",
+        "subsets",
+        "for one in _nearest(exported, service.host) if _is_seen(one, client)]",
+        "for one in _nearest([r for r in exported if client in (r.export_to or {client})], service.host)]",
     ),
     Mutant("3.3 the older rule's subset stays", "subsets", "if s.name not in known", "if s.name in known"),
     Mutant(
         "3.3 the oldest is merged first", "subsets", "(rule.selector is None, rule.age)", "(rule.selector is None,)"
     ),
     Mutant("3.3 merging wants a superset of exportTo", "subsets", "return newer >= older", "return newer <= older"),
+    Mutant(
+        "3.3 the last that is compared decides", "subsets", "apart = not joins or", "apart = apart and not joins or"
+    ),
     Mutant("3.3 absent is not a star", "subsets", "return newer == older", "return True"),
     Mutant("3.3 the newest that was not merged wins", "subsets", "in reversed(merged)", "in iter(merged)"),
     Mutant("3.4 a selector has to match", "subsets", "if rule.selector is not None and proxy", "if True or proxy"),
+    Mutant(
+        "3.4 a place whose selectors leave a pod out has answered",
+        "subsets",
+        "        if merged:\n",
+        "        if merged and _choose(merged, proxy_class):\n",
+    ),
     Mutant("1.1 every port has every subset", "view", 'for subset in ("", *(', "for subset in (*("),
     Mutant(
         "1.2 a port that is given counts", "routes", "return {destination.port}", "return {listener.port.number}"
@@ -70,9 +88,18 @@ MUTANTS = (
     Mutant("1.3 a lone one counts at any weight", "declarations", "if len(routes) == 1 or weight", "if weight"),
     Mutant("1.3 a mirror is soft", "routes", "(d, False) for d in rule.mirrors", "(d, True) for d in rule.mirrors"),
     Mutant(
-        "2.5 an unknown host is on port 80 alone", "routes", "UNREGISTERED_PORT = 80", "UNREGISTERED_PORT = 9080"
+        "2.5 an unknown host is on port 80 alone", "routes", "Port(PLAIN_PORT, http=True", "Port(9080, http=True"
     ),
-    Mutant("2.6 the client's namespace wins a host", "registry", "s.namespace != proxy", "s.namespace == proxy"),
+    Mutant(
+        "2.5 without a service on port 80 nobody listens there",
+        "routes",
+        "return bool(snapshot.index.plain)",
+        "return True",
+    ),
+    Mutant("4 nothing follows what lets all through", "routes", "if rule.traffic not in ended and", "if"),
+    Mutant(
+        "2.6 the client's namespace wins a host", "registry", "(s.namespace != space,", "(s.namespace == space,"
+    ),
     Mutant(
         "2.6 a Service wins over an entry", "registry", "s.id.group_kind != SERVICE", "s.id.group_kind == SERVICE"
     ),
@@ -114,8 +141,35 @@ MUTANTS = (
     Mutant(
         "9.1 routes import their destinations",
         "scopes",
-        "Certainty.ALWAYS if _imported(one",
-        "Certainty.ALWAYS if not _imported(one",
+        "return max(found, default=Certainty.NEVER)",
+        "return Certainty.NEVER",
+    ),
+    Mutant(
+        "9.1 a gateway's routes import nothing",
+        "scopes",
+        "return MESH in route.gateways and visible",
+        "return visible",
+    ),
+    Mutant(
+        "9.1 what only a route names is not called",
+        "routes",
+        "called_options(snapshot, proxy_class, name))",
+        "service_options(snapshot, proxy_class, name))",
+    ),
+    Mutant(
+        "9.1 routes for other namespaces import nothing", "scopes", "if not sources or space in sources", "if True"
+    ),
+    Mutant(
+        "9.1 a host can be left out",
+        "scopes",
+        "and not _excludes(scope, service.namespace",
+        "and not (False and _excludes)(scope, service.namespace",
+    ),
+    Mutant(
+        "9.1 a route can be left out",
+        "scopes",
+        "is not None and not _excludes(scope, owner",
+        "is not None or (scope, owner",
     ),
     Mutant("9.1 an import is trimmed to the port", "scopes", "d.port in {None, port}", "d.port in {None, d.port}"),
     Mutant("9.3 weight 0 imports", "scopes", "yield from rule.named", "yield from rule.destinations"),

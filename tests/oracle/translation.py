@@ -64,7 +64,7 @@ def routes(
     for service in services:
         first = next((one for one in ordered if service.host in one.hosts), None)
         # Without a VirtualService the whole service is called (4.4).
-        table[service.host] = first.rules if first else _default(service.host)
+        table[service.host] = _sent(first.rules) if first else _default(service.host)
     return table
 
 
@@ -118,6 +118,12 @@ def shares(rule: Rule) -> frozenset[Cluster]:
     return frozenset(Cluster(one.host, one.subset) for one in drawn)
 
 
+def _sent(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """Return the rules up to the first that matches everything: istiod sends none behind it (IsCatchAllRoute)."""
+    ends = [number for number, rule in enumerate(rules, 1) if rule.key is None]
+    return rules[: ends[0]] if ends else rules
+
+
 def _default(host: Host) -> tuple[Rule, ...]:
     return (Rule((Destination(host),)),)
 
@@ -147,7 +153,8 @@ def _merged(rules: Iterable[DestinationRule]) -> tuple[_Group, ...]:
         fits = [number for number, old in enumerate(groups) if _may_merge(old.export_to, new.export_to)]
         for number in fits:
             groups[number] = replace(groups[number], subsets=groups[number].subsets | new.subsets)
-        if not fits:
+        # Whether it stands alone too is said by the last that it was compared with (istio mergeDestinationRule).
+        if len(groups) - 1 not in fits:
             groups.append(new)
     return tuple(groups)
 

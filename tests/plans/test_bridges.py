@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textwrap import dedent
 
+from safeapply.plans.joins import join_sidecar
 from safeapply.plans.versions import Stage, bridges
 from safeapply.resources.objects import Document
 from tests.plans.worlds import make_plan, planned, read, route, rule
@@ -132,6 +133,13 @@ def test_a_scope_that_trades_hosts_with_a_route_is_both_in_between() -> None:
             soak 1 s
             apply Sidecar shop/scope
     """)
+
+
+def test_a_join_of_scopes_leaves_out_what_both_leave_out() -> None:
+    """What one of them excludes (``~namespace/host``) the other may need."""
+    live = {"egress": [{"hosts": ["*/*", "~data/*", "~logs/*"]}]}
+    desired = {"egress": [{"hosts": ["*/*", "~logs/*"]}]}
+    assert join_sidecar(live, desired) == {"egress": [{"hosts": ["*/*", "~logs/*"]}]}
 
 
 def joined(kind: str, live: str, desired: str) -> Document | None:

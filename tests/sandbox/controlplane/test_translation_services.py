@@ -278,6 +278,72 @@ def test_a_sidecar_leaves_the_hosts_that_it_names() -> None:
     assert len(clusters(configured(everything + SIDECAR % '["other/*"]', role="router"))) == 2
 
 
+def test_what_only_a_route_leads_to_has_clusters_and_cannot_be_called() -> None:
+    """Istiod makes listeners and virtual hosts of the services that egress hosts name (istio ``Services()``)."""
+    logs = SHOP.replace("name: shop", "name: logs")
+    routed = ROUTED.replace("host: mongo, port: {number: 27017}", "host: logs")
+    found = configured(SHOP + logs + routed + SIDECAR % '["*/shop.default.svc.cluster.local"]')
+    assert clusters(found) == ["80||logs.default 0", "80||shop.default 0"]
+    assert routes(found, "80") == ["shop.default:80: /* -> 80||logs.default"]
+
+
+def test_the_roots_sidecar_speaks_for_whoever_asks() -> None:
+    """Its ``.`` is the namespace of the proxy, and a Sidecar of that namespace takes its place."""
+    root = SIDECAR.replace("name: scope", "name: mesh, namespace: istio-system") % '["./*"]'
+    assert clusters(configured(SHOP + root)) == ["80||shop.default 0"]
+    assert clusters(configured(SHOP + root, namespace="other")) == []
+    own = SIDECAR.replace("name: scope", "name: own, namespace: other") % '["*/*"]'
+    assert clusters(configured(SHOP + root + own, namespace="other")) == ["80||shop.default 0"]
+
+
+def test_a_sidecar_for_some_pods_comes_first() -> None:
+    """Pods with its labels ask it alone, however young it is."""
+    chosen = SIDECAR.replace("name: scope", "name: young").replace(
+        "spec: {", "spec: {workloadSelector: {labels: {a: b}}, "
+    )
+    both = SHOP + DATABASE + SIDECAR % '["*/*"]' + chosen % '["other/*"]'
+    assert clusters(configured(both, labels={"a": "b"})) == []
+    assert len(clusters(configured(both, labels={"a": "c"}))) == 2
+
+
+def test_a_sidecar_can_leave_hosts_out() -> None:
+    """``~namespace/host``, since Istio 1.31; ``~/*`` leaves nothing."""
+    for hosts, expected in (
+        ('["*/*", "~./mongo.default.svc.cluster.local"]', ["80||shop.default 0"]),
+        ('["*/*", "~other/*"]', ["27017||mongo.default 0", "80||shop.default 0"]),
+        ('["~/*"]', []),
+    ):
+        assert clusters(configured(SHOP + DATABASE + SIDECAR % hosts)) == expected, hosts
+    routed = ROUTED + SIDECAR % '["*/*", "~/shop.default.svc.cluster.local"]'
+    assert configured(SHOP + DATABASE + routed).routes == {}
+
+
+def test_routes_for_other_source_namespaces_import_nothing() -> None:
+    """Nor do routes of gateways (istio ``virtualServiceDestinationsFilteredBySourceNamespace``)."""
+    scoped = SHOP + DATABASE + SIDECAR % '["*/shop.default.svc.cluster.local"]'
+    for change in (
+        ("http: [{", "http: [{match: [{sourceNamespace: other}], "),
+        ("hosts: [shop]", "hosts: [shop], gateways: [edge]"),
+    ):
+        assert clusters(configured(scoped + ROUTED.replace(*change))) == ["80||shop.default 0"]
+
+
+def test_of_several_services_for_a_host_a_sidecar_takes_one_that_it_names() -> None:
+    """The choice is among what egress hosts import: a ServiceEntry elsewhere may stand in (ISTIO.md 2.6)."""
+    entry = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: shop, namespace: other}
+spec:
+  hosts: [shop.default.svc.cluster.local]
+  resolution: STATIC
+  ports: [{number: 81, name: http, protocol: HTTP}]
+---
+"""
+    assert clusters(configured(SHOP + entry + SIDECAR % '["*/*"]')) == ["80||shop.default 0"]
+    assert clusters(configured(SHOP + entry + SIDECAR % '["other/*"]')) == ["81||shop.default 0"]
+
+
 def test_an_odd_looking_host_is_nobodys() -> None:
     """A destination with a dot is taken as it stands, and has no cluster (ISTIO.md 2.1)."""
     odd = ROUTED.replace("host: mongo, port: {number: 27017}", "host: mongo.default")

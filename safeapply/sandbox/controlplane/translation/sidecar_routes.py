@@ -33,7 +33,7 @@ REFUSING = {"status": 502}
 def sidecar_routes(scope: Scope, node: Node) -> dict[str, Json]:
     """Return the route configurations of a sidecar by name."""
     by_port: defaultdict[int, dict[str, Service]] = defaultdict(dict)
-    for service in scope.services.values():
+    for service in scope.called.values():
         for port in service.ports:
             if port.protocol.is_http:
                 by_port[port.number][service.host] = service
@@ -50,7 +50,7 @@ def _owners(scope: Scope) -> dict[str, VirtualService]:
     for service in scope.virtual_services:
         for host in service.hosts:
             by_host.setdefault(host, service)
-    nearest = ((host, most_specific(host, by_host)) for host in scope.services)
+    nearest = ((host, most_specific(host, by_host)) for host in scope.called)
     return {host: by_host[pattern] for host, pattern in nearest if pattern is not None}
 
 

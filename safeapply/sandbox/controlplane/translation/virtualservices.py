@@ -15,7 +15,7 @@ from safeapply.sandbox.controlplane.translation.delegates import merge_delegates
 from safeapply.sandbox.controlplane.translation.hosts import fqdn
 from safeapply.sandbox.controlplane.translation.metadata import Json, age, exported, name_of, namespace_of, texts
 
-__all__ = ["MESH", "VirtualService", "applicable", "destinations", "virtual_services_of"]
+__all__ = ["MESH", "VirtualService", "applicable", "destinations_from", "virtual_services_of"]
 
 MESH = "mesh"
 PRIVATE = frozenset({"."})
@@ -54,10 +54,20 @@ def applicable(services: Sequence[VirtualService], client: str, gateway: str) ->
     return tuple(sorted(visible, key=lambda each: _rank(each, client)))
 
 
-def destinations(service: VirtualService) -> Iterator[Json]:
-    """Yield every destination that it names, mirrors and weight 0 included (ISTIO.md 9.3)."""
-    for route in (*service.http, *service.tcp, *service.tls):
+def destinations_from(service: VirtualService, client: str) -> Iterator[Json]:
+    """Yield every destination that it names, mirrors and weight 0 included (ISTIO.md 9.3).
+
+    Left out are HTTP routes that are for other source namespaces alone.
+    """
+    http = (route for route in service.http if _may_start_in(route, client))
+    for route in (*http, *service.tcp, *service.tls):
         yield from _destinations_of(route)
+
+
+def _may_start_in(route: Json, client: str) -> bool:
+    """Follow istio ``virtualServiceDestinationsFilteredBySourceNamespace``."""
+    sources = [match["sourceNamespace"] for match in route.get("match") or () if match.get("sourceNamespace")]
+    return not sources or client in sources
 
 
 def _rank(service: VirtualService, client: str) -> int:

@@ -12,6 +12,7 @@
     ├── BarrierTimeoutError        an expectation outlived its deadline          exit 3
     ├── RefusedError               no safe order                                 exit 4
     ├── LockedError                another rollout holds the Lease               exit 6
+    ├── InterruptedRolloutError    Ctrl-C or SIGTERM                             exit 130
     └── SandboxError               the embedded mesh                             exit 1
 
 Names end in ``Error``; each carries fields as well as its sentence, and each sentence ends with the
@@ -29,6 +30,7 @@ __all__ = [
     "ClusterError",
     "ClusterUnreachableError",
     "Fault",
+    "InterruptedRolloutError",
     "IstiodError",
     "LockedError",
     "ManifestsError",
@@ -149,6 +151,12 @@ class LockedError(SafeApplyError):
     """Another rollout holds the Lease of this mesh."""
 
     exit_code = 6
+
+
+class InterruptedRolloutError(SafeApplyError):
+    """The operator stopped the rollout before its next write."""
+
+    exit_code = 130
 
 
 class SandboxError(SafeApplyError):

@@ -17,22 +17,25 @@ from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.connection import Connection, connected
 from safeapply.adapters.istiod import IstiodPages
 from safeapply.adapters.kube import KubeCluster
+from safeapply.adapters.processes import has_ended, own_process
 from safeapply.adapters.terminal import dresser, listener_on
 from safeapply.cli.options import DryRun, OutputFormat
 from safeapply.cli.planning import Planned, Wanted, plan_against
 from safeapply.cli.reach import Reach
 from safeapply.cli.supervision import run_to_end
-from safeapply.errors import UsageError
+from safeapply.errors import InterruptedRolloutError, UsageError
 from safeapply.istio.replicas import writes_to
 from safeapply.plans.plan import Action, Plan
 from safeapply.report.outcome import outcome_json, result_lines
 from safeapply.report.plan_json import plan_json
 from safeapply.report.plan_text import plan_text
 from safeapply.report.results import DRY_RUN_CLIENT, DRY_RUN_SERVER, result_line
+from safeapply.report.standing import standing
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.rollout.events import Event
 from safeapply.rollout.executor import RolloutOptions, carry_out
 from safeapply.rollout.lock import Lock
+from safeapply.rollout.progress import progress_of
 
 __all__ = ["REFUSED", "Manner", "planned_online", "roll_out"]
 
@@ -94,7 +97,10 @@ def roll_out(wants: Wants, manner: Manner) -> int:
             await _consent(made, manner)
             return await _carry_out(made, connection, cluster, manner)
 
-    return run_to_end(work())
+    try:
+        return run_to_end(work())
+    except KeyboardInterrupt:
+        raise InterruptedRolloutError("interrupted; nothing was written") from None
 
 
 async def _carry_out(made: Planned, connection: Connection, cluster: KubeCluster, manner: Manner) -> int:
@@ -107,7 +113,7 @@ async def _carry_out(made: Planned, connection: Connection, cluster: KubeCluster
         live=writes_to(made.live.values()),
         barrier_timeout=manner.barrier_timeout,
         deletion=manner.deletion,
-        lock=Lock(manner.root_namespace, holder=_holder(), patience=manner.lock_timeout),
+        lock=Lock(manner.root_namespace, _holder(), own_process(), has_ended, patience=manner.lock_timeout),
     )
     try:
         async with listener_on(sys.stderr, os.environ, clock=clock, verbose=manner.verbose) as listener:
@@ -117,6 +123,8 @@ async def _carry_out(made: Planned, connection: Connection, cluster: KubeCluster
                 listener(event)
 
             await carry_out(made.plan, cluster=cluster, proxies=proxies, clock=clock, emit=emit, options=options)
+    except asyncio.CancelledError:
+        raise InterruptedRolloutError(f"interrupted: {standing(progress_of(events, made.plan))}") from None
     finally:
         await asyncio.gather(proxies.close(), pages.close())
         _tell(events, made, manner)
@@ -172,8 +180,20 @@ async def _consent(made: Planned, manner: Manner) -> None:
     _show(made)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("nothing was written: standard input is no terminal to ask on; give --yes to go ahead")
-    if not await asyncio.to_thread(typer.confirm, "Apply this plan?", err=True):
+    typer.echo("Apply this plan? [y/N]: ", err=True, nl=False)
+    if (await _line()).strip().lower() not in {"y", "yes"}:
         raise UsageError("nothing was written")
+
+
+async def _line() -> str:
+    """Read a line from the terminal, and no longer than until Ctrl-C: a thread could not be stopped."""
+    loop, typed = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin, typed.set)
+    try:
+        await typed.wait()
+    finally:
+        loop.remove_reader(sys.stdin)
+    return sys.stdin.readline()
 
 
 def _show(made: Planned) -> None:

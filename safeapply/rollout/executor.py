@@ -7,6 +7,7 @@ killed is run again, and every state in which it can be killed is safe.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ from safeapply.rollout.poller import DEFAULT_PACE, Pace, Poller
 from safeapply.xds.expectations import Expectation
 
 __all__ = ["RolloutOptions", "carry_out"]
+
+INTERRUPTED = "interrupted; the mesh is in a safe state, and the same command goes on from here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ class _Rollout:
             self.emit(Stopped(self.clock.now(), self.step, str(error)))
             raise
         except asyncio.CancelledError:
-            self.emit(Stopped(self.clock.now(), self.step, "interrupted; the same command goes on from here"))
+            self.emit(Stopped(self.clock.now(), self.step, INTERRUPTED))
             raise
         self.emit(Settled(self.clock.now(), self.clock.now() - started))
 
@@ -133,14 +136,21 @@ class _Rollout:
         await self.poller.wait(self.step, expectations, patience=patience, writes=writes)
 
     async def _write_all(self, step: Step) -> None:
-        """Write side by side, and let each write that has begun come to its end before a failure is told."""
-        gate = asyncio.Semaphore(self.options.writes_at_once)
+        """Write side by side, and let each write that has begun come to its end before anything else is told."""
+        gate, waiting = asyncio.Semaphore(self.options.writes_at_once), deque(step.operations)
 
-        async def write(operation: Operation) -> None:
+        async def write() -> None:
             async with gate:
-                await self._write(operation)
+                if waiting:
+                    await self._write(waiting.popleft())
 
-        results = await asyncio.gather(*map(write, step.operations), return_exceptions=True)
+        writing = asyncio.gather(*(write() for _ in step.operations), return_exceptions=True)
+        try:
+            results = await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            waiting.clear()
+            await writing
+            raise
         for result in results:
             if isinstance(result, BaseException):
                 raise result

@@ -1,7 +1,8 @@
 """One rollout at a time for each mesh, by a Lease that is renewed, and taken over when it is stale (DESIGN 6).
 
 The Lease is made empty first and then claimed at the resourceVersion that was read, so of two that start at once
-one loses. A run that is killed leaves a Lease behind that is stale after ``duration`` seconds.
+one loses. A run that is killed leaves a Lease behind that is stale after ``duration`` seconds; on the machine where
+it ran it is known to be gone, and the next run need not wait.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
 
 from safeapply.errors import ClusterChangedError, ClusterError, LockedError
 from safeapply.ports import Clock, Cluster
@@ -19,6 +22,8 @@ from safeapply.rollout.events import Queued
 
 __all__ = ["Lock", "held"]
 
+PROCESS: Final = "safeapply/process"
+"""The annotation that tells which process holds a Lease."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks at a Lease that somebody holds."""
 MICROSECONDS = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -32,6 +37,10 @@ class Lock:
     namespace: Namespace
     holder: str
     """Who runs this rollout, so that others can be told: ``user@host (pid 42)``."""
+    process: str = ""
+    """Which process that is, for runs on the same machine; empty where the machine does not tell."""
+    has_ended: Callable[[str], bool] = lambda _: False
+    """Tells whether the process of a Lease is known to have ended."""
     name: str = "safeapply"
     duration: float = 15.0
     """Seconds after which a Lease that nobody renews is stale."""
@@ -97,7 +106,9 @@ async def _awaited(lock: Lock, cluster: Cluster, clock: Clock, emit: Callable[[Q
 def _is_held(lock: Lock, lease: Resource, clock: Clock) -> bool:
     renewed = _time(lease.spec.get("renewTime"))
     valid = timedelta(seconds=float(lease.spec.get("leaseDurationSeconds") or lock.duration))
-    return bool(lease.spec.get("holderIdentity")) and renewed is not None and renewed + valid > clock.wall()
+    if not lease.spec.get("holderIdentity") or renewed is None or renewed + valid <= clock.wall():
+        return False
+    return not lock.has_ended(lease.annotations.get(PROCESS, ""))
 
 
 def _told(lease: Resource) -> str:
@@ -143,11 +154,13 @@ def _held(lock: Lock, clock: Clock, version: str, *, acquired: datetime) -> Reso
         "acquireTime": acquired.strftime(MICROSECONDS),
         "renewTime": clock.wall().strftime(MICROSECONDS),
     }
-    return _lease(lock, spec, version)
+    return _lease(lock, spec, version, {PROCESS: lock.process} if lock.process else {})
 
 
-def _lease(lock: Lock, spec: Document, version: str = "") -> Resource:
-    metadata = {"namespace": lock.namespace, "name": lock.name}
+def _lease(lock: Lock, spec: Document, version: str = "", annotations: Document = MappingProxyType({})) -> Resource:
+    metadata: dict[str, object] = {"namespace": lock.namespace, "name": lock.name}
+    if annotations:
+        metadata["annotations"] = annotations
     if version:
         metadata["resourceVersion"] = version
     document = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}

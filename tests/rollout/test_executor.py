@@ -238,6 +238,36 @@ async def test_a_killed_run_can_be_run_again_at_once() -> None:
         assert cluster.objects[killed.id].spec["holderIdentity"] == "next"
 
 
+async def test_the_lease_of_a_process_that_has_ended_is_taken_over_at_once() -> None:
+    """On the machine where it was killed nobody waits; elsewhere nothing is known of it."""
+    clock, cluster = JumpingClock(), MemoryCluster()
+    killed = Lock(ROOT, "killed", "boot/pids/42/1000")
+    async with held(killed, cluster, clock):
+        left_behind = cluster.objects[killed.id]
+    for has_ended, at_once in (("boot/pids/42/1000".__eq__, True), (lambda _: False, False)):
+        cluster.objects[killed.id] = left_behind
+        before = clock.now()
+        async with held(Lock(ROOT, "next", has_ended=has_ended), cluster, clock):
+            assert (clock.now() - before < 1.0) is at_once
+
+
+async def test_a_cancelled_step_ends_the_writes_that_have_begun_and_begins_no_other() -> None:
+    """Whoever stopped it is told what is written, and nothing is written after that."""
+    world = World(always(HAS))
+    task = asyncio.create_task(world.carry_out(step("one", "two", "three"), writes_at_once=1))
+
+    def stop() -> None:
+        task.cancel()
+
+    world.cluster.at_write = stop
+    with suppress(asyncio.CancelledError):
+        await task
+    written = [event.resource.name for event in world.events if isinstance(event, Wrote)]
+    # The cancellation is delivered when the loop comes round, and one more write may have begun by then.
+    assert written in (["one"], ["one", "two"])
+    assert world.cluster.writes == [f"apply {name}" for name in written]
+
+
 async def test_a_lease_that_was_lost_ends_the_rollout() -> None:
     """Somebody else holds it now, so not one more write is made."""
     clock, cluster = JumpingClock(), MemoryCluster()

@@ -5,6 +5,7 @@
     ├── ManifestsError             faults in the files, all of them at once      exit 1
     ├── ClusterError               the API server                                exit 1
     │   ├── ClusterUnreachableError
+    │   ├── ForbiddenError         the user lacks rights
     │   ├── RejectedError          the API server refused one object
     │   └── ClusterChangedError    an object is not what the plan saw            exit 5
     ├── ProxyError                 one Envoy could not be read
@@ -30,10 +31,12 @@ __all__ = [
     "ClusterError",
     "ClusterUnreachableError",
     "Fault",
+    "ForbiddenError",
     "InterruptedRolloutError",
     "IstiodError",
     "LockedError",
     "ManifestsError",
+    "Missing",
     "ProxyError",
     "RefusedError",
     "RejectedError",
@@ -87,6 +90,40 @@ class ClusterError(SafeApplyError):
 
 class ClusterUnreachableError(ClusterError):
     """No API server answered at the address of the kubeconfig."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Missing:
+    """A right that the user lacks."""
+
+    verb: str
+    resource: str
+    """As RBAC calls it, with subresource and group: ``pods/portforward``, ``leases.coordination.k8s.io``."""
+    namespace: str
+    """Empty for all namespaces, and for what stands in none."""
+    name: str
+    """The object; empty for all."""
+    why: str
+    """What it is needed for: ``to know which Envoys run``."""
+
+    def __str__(self) -> str:
+        """Return ``list pods in all namespaces, to know which Envoys run``."""
+        where = f"in namespace {self.namespace}" if self.namespace else "in all namespaces"
+        what = f"{self.resource} {self.name}" if self.name else self.resource
+        return f"{self.verb} {what} {where}" + (f", {self.why}" if self.why else "")
+
+
+class ForbiddenError(ClusterError):
+    """The user of the kubeconfig may not do what safeapply has to do."""
+
+    def __init__(self, missing: Sequence[Missing], user: str = "") -> None:
+        self.missing = tuple(missing)
+        self.user = user
+        listed = "".join(f"\n  {one}" for one in self.missing)
+        super().__init__(
+            f"{user or 'the user of this kubeconfig'} is not allowed to{listed}\nAsk an administrator to apply "
+            "what `safeapply rbac` prints: with the same -f, exactly what these files take"
+        )
 
 
 class RejectedError(ClusterError):

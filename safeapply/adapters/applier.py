@@ -92,7 +92,8 @@ class Applier:
         """Return what is left of a conflict after the handover: that with those who keep their fields."""
         live = await self.connection.request("GET", path)
         if not live.ok:
-            return refusal
+            # That the object may not be read is what its user has to know, more than that there is a conflict.
+            return live if live.status == HTTPStatus.FORBIDDEN else refusal
         yielding = {str(entry["manager"]) for entry in former(live.document, FIELD_MANAGER)}
         if conflicting_managers(refusal) - yielding:
             return _less(refusal, yielding)

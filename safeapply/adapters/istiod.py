@@ -12,6 +12,7 @@ import aiohttp
 
 from safeapply.adapters.connection import Connection
 from safeapply.adapters.tunnel import Tunnel, TunnelError
+from safeapply.adapters.websockets import refusal
 from safeapply.errors import IstiodError
 from safeapply.istio.replicas import Replica
 from safeapply.ports import Answer
@@ -86,6 +87,6 @@ class IstiodPages:
         try:
             return Tunnel(await self._connection.websocket(path, {"ports": port}, protocol=PROTOCOL))
         except aiohttp.WSServerHandshakeError as error:
-            raise TunnelError(f"the API server refused the port-forward with HTTP {error.status}") from error
+            raise TunnelError(refusal(path, error.status, "port-forward")) from error
         except (aiohttp.ClientError, OSError) as error:
             raise TunnelError(f"the port-forward could not be opened ({error})") from error

@@ -10,8 +10,10 @@ from typing import Any
 
 from safeapply.adapters.applier import Applier, conflicting_managers
 from safeapply.adapters.connection import Connection, Reply
+from safeapply.adapters.permissions import forbidden
 from safeapply.adapters.watches import changes
-from safeapply.errors import ClusterChangedError, ClusterError, RejectedError
+from safeapply.errors import ClusterChangedError, ClusterError, ForbiddenError, RejectedError
+from safeapply.plans.rights import kind_named, purpose_of
 from safeapply.ports import Changed, Gone, Listed, Sighting
 from safeapply.resources.objects import Document, GroupKind, Namespace, Resource, ResourceId
 from safeapply.resources.secrets import without_values
@@ -19,7 +21,7 @@ from safeapply.resources.secrets import without_values
 __all__ = ["KubeCluster"]
 
 PAGE = "500"
-FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
+NOT_FOUND, CONFLICT = 404, 409
 REVIEW = """
 Please review the fields above; they have other managers. Take them over with --force-conflicts, leave them out of
 the manifest, or give them the values that they have."""
@@ -148,7 +150,7 @@ class KubeCluster:
         if reply.status == CONFLICT:
             raise ClusterChangedError(str(resource.id), reply.message)
         if reply.status != NOT_FOUND and not reply.ok:
-            raise RejectedError(str(resource.id), reply.message)
+            raise _forbidden(reply) or RejectedError(str(resource.id), reply.message)
 
     async def _list(
         self, kind: GroupKind, namespace: Namespace | None = None, selector: str = ""
@@ -168,6 +170,11 @@ class KubeCluster:
             if not following:
                 return resources, str(metadata.get("resourceVersion", ""))
             query = {**base, "continue": str(following)}
+
+    async def plural(self, kind: GroupKind) -> str | None:
+        """Return how the server calls the collection of a kind, or None where it has no such kind."""
+        served = await self._served(kind)
+        return None if served is None else served.plural
 
     async def _path(self, resource: Resource, *, collection: bool = False) -> str:
         """Return where an object is written, or created: under the version that its manifest speaks."""
@@ -226,6 +233,9 @@ def _written(resource: Resource, reply: Reply) -> Resource:
         return Resource(resource.id, reply.document, resource.origin)
     if resource.resource_version and reply.status in {CONFLICT, NOT_FOUND} and not conflicting:
         raise ClusterChangedError(str(resource.id), reply.message)
+    lacks = _forbidden(reply)
+    if lacks is not None:
+        raise lacks
     raise RejectedError(str(resource.id), without_values(reply.message, resource) + (REVIEW if conflicting else ""))
 
 
@@ -237,9 +247,17 @@ def _done(reply: Reply, doing: str) -> Reply:
     """
     if reply.ok:
         return reply
-    if reply.status == FORBIDDEN:
-        raise ClusterError(f"not allowed to {doing}: {reply.message}; ask for the rights named in the README")
-    raise ClusterError(f"the API server failed to {doing}: {reply.message}")
+    raise _forbidden(reply) or ClusterError(f"the API server failed to {doing}: {reply.message}")
+
+
+def _forbidden(reply: Reply) -> ForbiddenError | None:
+    """Return the right that is missing, if that is what is wrong, and what it is needed for."""
+
+    def purpose(verb: str, group: str, resource: str) -> str:
+        plural, _, below = resource.partition("/")
+        return purpose_of(verb, GroupKind(group, kind_named(group, plural)), below)
+
+    return forbidden(reply, purpose)
 
 
 def _items(document: Document, kind: GroupKind, served: _Served) -> Iterator[Resource]:

@@ -16,7 +16,9 @@ import aiohttp
 from safeapply.adapters.connection import Connection
 from safeapply.adapters.lines import TunnelError
 
-__all__ = ["Websockets"]
+__all__ = ["Websockets", "refusal"]
+
+FORBIDDEN = 403
 
 
 class Websockets:
@@ -48,7 +50,7 @@ class Websockets:
                 url, protocols=protocols, headers=headers, max_msg_size=0, **self._ways()
             )
         except aiohttp.WSServerHandshakeError as error:
-            raise TunnelError(f"the API server refused the {what} with HTTP {error.status}") from error
+            raise TunnelError(refusal(path, error.status, what)) from error
         except (aiohttp.ClientError, OSError) as error:
             raise TunnelError(f"the {what} could not be opened ({error})") from error
         return opened
@@ -74,6 +76,18 @@ class Websockets:
             "server_hostname": settings.tls_server_name,
         }
         return {name: value for name, value in ways.items() if value}
+
+
+def refusal(path: str, status: int, what: str) -> str:
+    """Return the sentence for a websocket that the API server refuses; its own are lost with the handshake."""
+    if status != FORBIDDEN:
+        return f"the API server refused the {what} with HTTP {status}"
+    _, _, space = path.partition("/namespaces/")
+    resource = f"pods/{path.rpartition('/')[2]}"
+    return (
+        f"the API server forbids the {what}: get and create {resource} in namespace {space.partition('/')[0]} are "
+        "needed; `safeapply rbac` prints them"
+    )
 
 
 def _proxy_of_environment(server: str) -> str | None:

@@ -37,6 +37,7 @@ def _app() -> typer.Typer:
     from safeapply.cli.apply import apply, delete
     from safeapply.cli.demo import demo
     from safeapply.cli.plan import plan
+    from safeapply.cli.rbac import rbac
     from safeapply.cli.sandbox import app as sandbox
     from safeapply.cli.status import status
     from safeapply.cli.wait import wait
@@ -53,6 +54,7 @@ def _app() -> typer.Typer:
     app.command()(delete)
     app.command()(wait)
     app.command()(status)
+    app.command()(rbac)
     app.command()(demo)
     app.add_typer(sandbox, name="sandbox")
     app.command()(version)

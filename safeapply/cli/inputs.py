@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from safeapply.adapters.files import read_sources
 from safeapply.errors import UsageError
-from safeapply.istio.kinds import DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, VIRTUAL_SERVICE
+from safeapply.plans.rights import PRUNED_KINDS
 from safeapply.resources.manifests import read_manifests
 from safeapply.resources.objects import Namespace, Resource
 from safeapply.rollout.membership import Reference
@@ -18,8 +18,6 @@ __all__ = ["Pruning", "manifests_of"]
 DEFAULT = Namespace("default")
 DEFAULT_PARENT = "secrets"
 """What kubectl takes for the parent of an apply set."""
-PRUNED_KINDS = frozenset({VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY, SERVICE_ENTRY})
-"""What ``--prune -l`` may delete: nothing that a workload needs to run."""
 
 
 def manifests_of(

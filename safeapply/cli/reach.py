@@ -13,6 +13,7 @@ from safeapply.adapters.envoy import PortForward
 from safeapply.adapters.exec import Exec
 from safeapply.cli.options import Via
 from safeapply.errors import UsageError
+from safeapply.plans.rights import Way
 
 __all__ = ["Reach", "reach_of"]
 
@@ -25,6 +26,11 @@ class Reach:
     max_connections: int
     urls: Mapping[str, str] = field(default_factory=dict)
     """With ``Via.URL`` the address of each ``namespace/pod``."""
+
+    @property
+    def way(self) -> Way:
+        """What the API server has to allow for it."""
+        return Way("" if self.via is Via.URL else self.via.value.replace("-", ""))
 
     def proxies(self, connection: Connection) -> AdminPorts:
         """Return the Envoys of the mesh behind an API server."""

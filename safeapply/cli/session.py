@@ -22,6 +22,7 @@ from safeapply.adapters.terminal import dresser, listener_on
 from safeapply.cli.options import DryRun, OutputFormat
 from safeapply.cli.planning import Planned, Wanted, plan_against
 from safeapply.cli.reach import Reach
+from safeapply.cli.rights import Rights
 from safeapply.cli.supervision import run_to_end
 from safeapply.errors import InterruptedRolloutError, UsageError
 from safeapply.istio.replicas import writes_to
@@ -88,12 +89,15 @@ def roll_out(wants: Wants, manner: Manner) -> int:
         async with connected(kubeconfig=manner.kubeconfig, context=manner.context) as connection:
             cluster = KubeCluster(connection, manner.force_conflicts)
             wanted = wants(Namespace(connection.namespace))
-            made = await plan_against(wanted, cluster, dry_run=manner.dry_run is not DryRun.CLIENT)
+            rights = Rights(connection, cluster.plural, manner.reach.way, manner.root_namespace)
+            async with rights.all_named():
+                made = await plan_against(wanted, cluster, dry_run=manner.dry_run is not DryRun.CLIENT)
             if made.plan.refusals:
                 return _refuse(made, manner)
             if not made.plan.steps or manner.dry_run is not DryRun.NONE:
                 _tell([], made, manner)
                 return 0
+            await rights.check(made)
             await _consent(made, manner)
             return await _carry_out(made, connection, cluster, manner)
 

@@ -18,8 +18,10 @@ from safeapply.adapters.terminal import listener_on
 from safeapply.cli.conditions import condition_of
 from safeapply.cli.options import OutputFormat
 from safeapply.cli.reach import Reach
+from safeapply.cli.rights import Rights
 from safeapply.cli.supervision import run_to_end
 from safeapply.errors import BarrierTimeoutError
+from safeapply.istio.kinds import POD
 from safeapply.istio.snapshot import MeshSettings
 from safeapply.report.waits import met_lines, wait_json
 from safeapply.resources.objects import Namespace
@@ -82,9 +84,13 @@ async def _wait(terms: Terms, clock: SystemClock, events: list[Event]) -> None:
 
 
 async def _await(terms: Terms, connection: Connection, clock: SystemClock, emit: Callable[[Event], None]) -> None:
+    cluster = KubeCluster(connection)
+    rights = Rights(connection, cluster.plural, terms.reach.way, terms.root_namespace)
+    async with rights.all_named():
+        await rights.check_waiting(await cluster.list((POD,)))
     default = terms.namespace or Namespace(connection.namespace)
     proxies = terms.reach.proxies(connection)
-    pages, cluster = IstiodPages(connection), KubeCluster(connection)
+    pages = IstiodPages(connection)
     poller = Poller(
         cluster, proxies, clock, emit, frozenset(), DEFAULT_PACE, pages, root_namespace=terms.root_namespace
     )

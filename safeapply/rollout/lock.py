@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from safeapply.errors import ClusterChangedError, ClusterError, LockedError
+from safeapply.plans.rights import LEASE_NAME
 from safeapply.ports import Clock, Cluster
 from safeapply.resources.objects import Document, Namespace, Resource, ResourceId
 from safeapply.rollout.events import Queued
@@ -41,7 +42,7 @@ class Lock:
     """Which process that is, for runs on the same machine; empty where the machine does not tell."""
     has_ended: Callable[[str], bool] = lambda _: False
     """Tells whether the process of a Lease is known to have ended."""
-    name: str = "safeapply"
+    name: str = LEASE_NAME
     duration: float = 15.0
     """Seconds after which a Lease that nobody renews is stale."""
     patience: float = 20.0

@@ -26,7 +26,7 @@ from safeapply.plans.plan import Plan, Refusal
 from safeapply.ports import Cluster
 from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
 
-__all__ = ["Lookup", "Membership", "Reference", "check_parent", "look_up"]
+__all__ = ["Lookup", "Membership", "Reference", "check_parent", "known_parent", "look_up"]
 
 _SHORT = {"secret": 0, "secrets": 0, "configmap": 1, "configmaps": 1, "cm": 1}
 _DEFINITION = GroupKind("apiextensions.k8s.io", "CustomResourceDefinition")
@@ -132,12 +132,15 @@ async def check_parent(cluster: Cluster, membership: Membership, *, version: str
     await cluster.apply(membership.parents(version=version)[0], dry_run=True, manager=MANAGER)
 
 
+def known_parent(resource: str) -> GroupKind | None:
+    """Return the kind of a parent by what kubectl's users call it; None for one that needs a definition."""
+    number = _SHORT.get(resource.lower())
+    return None if number is None else PARENT_KINDS[number]
+
+
 async def _parent_id(cluster: Lookup, reference: Reference) -> ResourceId:
-    known = _SHORT.get(reference.resource.lower())
-    if known is not None:
-        kind, namespaced = PARENT_KINDS[known], True
-    else:
-        kind, namespaced = await _custom(cluster, reference)
+    known = known_parent(reference.resource)
+    kind, namespaced = (known, True) if known else await _custom(cluster, reference)
     if namespaced and not reference.namespace:
         raise UsageError(
             f"--applyset {reference.resource}/{reference.name}: it stands in a namespace; name that one with -n, "

@@ -12,22 +12,19 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from safeapply.istio.kinds import POD, ROUTING_KINDS, WORKLOAD_KINDS
+from safeapply.istio.kinds import POD
 from safeapply.istio.proxies import Proxy, proxy_of_pod
 from safeapply.plans.changes import Change, changes_between
 from safeapply.plans.estimates import estimated
-from safeapply.plans.in_use import NEEDING_KINDS
-from safeapply.plans.owners import OWNING_KINDS
+from safeapply.plans.rights import LISTED_KINDS
 from safeapply.ports import Cluster
 from safeapply.resources.objects import GroupKind, Resource, ResourceId
 
-__all__ = ["LISTED_KINDS", "Survey", "survey"]
+__all__ = ["Survey", "survey"]
 
 NAMESPACE = GroupKind("", "Namespace")
 DRY_RUNS_AT_ONCE = 8
 READS_AT_ONCE = 16
-LISTED_KINDS = tuple(dict.fromkeys((*ROUTING_KINDS, *WORKLOAD_KINDS, POD, *NEEDING_KINDS, *OWNING_KINDS)))
-"""The kinds of which every live object counts, wherever it stands."""
 
 
 @dataclass(frozen=True, slots=True)

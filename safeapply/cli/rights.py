@@ -1,0 +1,68 @@
+"""What the user may, held against what a command takes, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from safeapply.adapters.connection import Connection
+from safeapply.adapters.permissions import Plural, check_rights, lacking
+from safeapply.cli.planning import Planned
+from safeapply.errors import ForbiddenError
+from safeapply.istio.kinds import POD
+from safeapply.istio.proxies import proxy_of_pod
+from safeapply.plans.plan import Action
+from safeapply.plans.rights import Right, Way, deleting, executing, reading, waiting
+from safeapply.resources.objects import Namespace, Resource
+
+__all__ = ["Rights"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """The rights of whoever is connected."""
+
+    connection: Connection
+    plural: Plural
+    way: Way
+    root_namespace: Namespace
+
+    @asynccontextmanager
+    async def all_named(self) -> AsyncIterator[None]:
+        """Where one right turns out to be missing, name all that are.
+
+        Raises:
+            ForbiddenError: with every right that is missing.
+        """
+        try:
+            yield
+        except ForbiddenError as error:
+            rights = (*reading(self.way, self.root_namespace), *executing(self.way, self.root_namespace))
+            others = await lacking(self.connection, rights, self.plural)
+            raise ForbiddenError(tuple(dict.fromkeys((*error.missing, *others))), error.user) from error
+
+    async def check(self, made: Planned) -> None:
+        """Ask for what planning has not shown to be allowed: to read the Envoys, to delete, to hold the Lease.
+
+        Raises:
+            ForbiddenError: with every right that is missing.
+        """
+        operations = (operation for step in made.plan.steps for operation in step.operations)
+        doomed = [one.resource.id for one in operations if one.action is Action.DELETE]
+        deletes = (one for one in deleting(doomed, named=True) if "delete" in one.verbs)
+        pods = [one for one in made.live.values() if one.id.group_kind == POD]
+        await self._check((*executing(self.way, self.root_namespace), *deletes), pods)
+
+    async def check_waiting(self, pods: Iterable[Resource]) -> None:
+        """Ask for what it takes to wait for Envoys.
+
+        Raises:
+            ForbiddenError: with every right that is missing.
+        """
+        await self._check(waiting(self.way, self.root_namespace), pods)
+
+    async def _check(self, rights: Iterable[Right], pods: Iterable[Resource]) -> None:
+        proxies = (proxy_of_pod(one) for one in pods)
+        spaces = sorted({one.namespace for one in proxies if one is not None})
+        await check_rights(self.connection, rights, self.plural, namespaces=spaces)

@@ -11,6 +11,7 @@
     ├── ProxyError                 one Envoy could not be read
     ├── IstiodError                one replica of istiod could not be asked
     ├── BarrierTimeoutError        an expectation outlived its deadline          exit 3
+    ├── WorkloadFailedError        a Deployment or Job that will not come up     exit 1
     ├── RefusedError               no safe order                                 exit 4
     ├── LockedError                another rollout holds the Lease               exit 6
     ├── InterruptedRolloutError    Ctrl-C or SIGTERM                             exit 130
@@ -43,6 +44,7 @@ __all__ = [
     "SafeApplyError",
     "SandboxError",
     "UsageError",
+    "WorkloadFailedError",
 ]
 
 
@@ -176,6 +178,17 @@ class BarrierTimeoutError(SafeApplyError):
         named = "".join(f"\n  {one}" for one in self.stragglers[:SHOWN_STRAGGLERS])
         rest = f"\n  and {more} more" if more > 0 else ""
         super().__init__(f"{what}. {behind[:1].upper()}{behind[1:]}{':' if named else ''}{named}{rest}")
+
+
+class WorkloadFailedError(SafeApplyError):
+    """A controller has given up on a workload that requests were to be sent to; the mesh is in a safe state."""
+
+    def __init__(self, workload: str, why: str) -> None:
+        self.workload = workload
+        self.why = why
+        super().__init__(
+            f"{workload} {why}; the mesh is in a safe state: mend it, and the same command goes on from here"
+        )
 
 
 class RefusedError(SafeApplyError):

@@ -30,6 +30,7 @@ from safeapply.rollout.events import (
     Stopped,
     Straggler,
     Waiting,
+    WorkloadsAwaited,
     Wrote,
 )
 from safeapply.rollout.progress import Progress, State, StepProgress, by_reason
@@ -96,10 +97,10 @@ class LogProgress:
         while True:
             await self._clock.sleep(self._heartbeat)
             step = self._progress.current
-            if step is not None and step.state is State.WAITING and step.proxies:
+            if step is not None and step.state is State.WAITING and (step.proxies or step.workloads):
                 self._log.info(self._still(step))
 
-    def _line(self, before: Progress, event: Event) -> str | None:  # noqa: C901, PLR0911  one for each event
+    def _line(self, before: Progress, event: Event) -> str | None:  # noqa: C901, PLR0911, PLR0912  one for each event
         match event:
             case Queued(why=why, patience=patience):
                 return f"{why}; waiting up to {duration(patience)}"
@@ -109,6 +110,8 @@ class LogProgress:
                 return self._detail(event) if self._verbose else None
             case Waiting():
                 return self._waiting(before, event)
+            case WorkloadsAwaited():
+                return self._workloads(before, event)
             case ReplicasAsked():
                 return self._asked(event)
             case BarrierPassed():
@@ -144,9 +147,21 @@ class LogProgress:
             return f"{self._name(event.step)}: {event.converged} of {event.total} proxies ready, waiting"
         return self._still(_step(self._progress, event.step)) if self._verbose else None
 
+    def _workloads(self, before: Progress, event: WorkloadsAwaited) -> str | None:
+        """Tell the begin and the end of a wait; what lies between is for the heartbeat, or for the curious."""
+        known = next((step for step in before.steps if step.number == event.step), None)
+        begins, ends = known is None or not known.workloads, event.ready == event.total
+        if not (begins or ends or self._verbose):
+            return None
+        told = f"{self._name(event.step)}: {event.ready} of {event.total} workloads rolled out"
+        return f"{told}; waiting for {_named(event.stragglers)}" if event.stragglers else told
+
     def _still(self, step: StepProgress) -> str:
         waited = duration(self._clock.now() - step.since)
-        told = f"{self._name(step.number)}: {step.converged} of {step.proxies} proxies ready after {waited}"
+        ready = f"{step.converged} of {step.proxies} proxies ready"
+        if step.rolled_out < step.workloads:
+            ready = f"{step.rolled_out} of {step.workloads} workloads rolled out"
+        told = f"{self._name(step.number)}: {ready} after {waited}"
         return f"{told}; waiting for {_named(step.stragglers)}" if step.stragglers else told
 
     def _asked(self, event: ReplicasAsked) -> str | None:

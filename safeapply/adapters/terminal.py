@@ -150,6 +150,8 @@ def _told(step: StepProgress, now: float) -> str:
     match step.state:
         case State.PENDING:
             return f"{step.writes} to write" if step.writes else ""
+        case State.WAITING if step.rolled_out < step.workloads:
+            return f"{step.rolled_out} of {step.workloads} workloads, {duration(now - step.since)}"
         case State.WAITING:
             return f"{waited}, {duration(now - step.since)}" if step.proxies else "looking at the proxies"
         case State.SOAKING:

@@ -53,6 +53,8 @@ class Step:
     why: str
     without: str = ""
     """What would fail if these writes were made together with those of the step before; empty if not asked."""
+    workloads: tuple[ResourceId, ...] = ()
+    """Workloads that must be rolled out before, because the step moves requests to their pods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Plan:
     steps: tuple[Step, ...] = ()
     settled: tuple[Expectation, ...] = ()
     """What the proxies show once the last step has reached all of them."""
+    workloads: tuple[ResourceId, ...] = ()
+    """Workloads that no step waits for: the rollout is done when they are rolled out too."""
     warnings: tuple[Caution, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     unchanged: tuple[ResourceId, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -35,6 +35,7 @@ from safeapply.plans.route_order import missing_delegates
 from safeapply.plans.transition import Transition, transition_of
 from safeapply.plans.verifier import Counterexample, verify
 from safeapply.plans.versions import Stage
+from safeapply.plans.workload_waits import awaited, written
 from safeapply.plans.writes import Cycle, Part, Write, level, stages_of, writes_of
 from safeapply.resources.objects import Resource, ResourceId
 from safeapply.xds.expectations import ClusterUnreferenced, Expectation, RouteReleased
@@ -74,10 +75,11 @@ def plan(
     """
     options = options or PlanOptions()
     transition = transition_of(live, changes, proxies, mesh=options.mesh, offline=options.offline)
-    outcome = _proven(_steps(transition, live, options), live, transition, explain=options.explain)
+    kept = tuple(unchanged)
+    outcome = _proven(_steps(transition, live, kept, options), live, transition, explain=options.explain)
     return replace(
         outcome,
-        unchanged=tuple(unchanged),
+        unchanged=kept,
         warnings=tuple(cautions(transition, live)),
         versions={one: change.live.resource_version for one, change in transition.changes.items() if change.live},
         label_keys=transition.label_keys,
@@ -99,7 +101,12 @@ def _proven(outcome: Plan, live: Mapping[ResourceId, Resource], transition: Tran
     return outcome
 
 
-def _steps(transition: Transition, live: Mapping[ResourceId, Resource], options: PlanOptions) -> Plan:
+def _steps(
+    transition: Transition,
+    live: Mapping[ResourceId, Resource],
+    unchanged: Collection[ResourceId],
+    options: PlanOptions,
+) -> Plan:
     findings = find_constraints(transition)
     refusals = (
         *refuse_foreign(live, transition.changes),
@@ -120,7 +127,19 @@ def _steps(transition: Transition, live: Mapping[ResourceId, Resource], options:
         return Plan(refusals=(refuse_cycle(levels),))
     needs = _needs(transition, levels, follows)
     made = _plan_of(transition, levels, phases, needs, options)
-    return replace(made, steps=with_order(made.steps, levels, constraints, between))
+    steps = tuple(_with_workloads(transition, made.steps, unchanged))
+    return replace(made, steps=with_order(steps, levels, constraints, between), workloads=written(steps))
+
+
+def _with_workloads(
+    transition: Transition, steps: Sequence[Step], unchanged: Collection[ResourceId]
+) -> Iterator[Step]:
+    """Yield the steps, each with the workloads that have to run before it."""
+    kept = [one for one, change in transition.changes.items() if change.desired is not None]
+    own, later = {*kept, *unchanged}, {*kept}
+    for step in steps:
+        yield replace(step, workloads=awaited(transition, own, step.expectations, later))
+        later.difference_update(operation.resource.id for operation in step.operations)
 
 
 def _needs(

@@ -7,7 +7,7 @@ it, and an old one is deleted when the VirtualService has let go of it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from safeapply.istio.kinds import Pairs, VirtualService, Workload
@@ -16,7 +16,7 @@ from safeapply.plans.versions import Stage
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["routed"]
+__all__ = ["behind", "routed"]
 
 
 def routed(transition: Transition, stage: Stage) -> Iterator[tuple[ResourceId, ResourceId]]:
@@ -36,9 +36,21 @@ def routed(transition: Transition, stage: Stage) -> Iterator[tuple[ResourceId, R
             yield from ((one, workload) for workload in found)
 
 
+def behind(
+    transition: Transition, wanted: Collection[ResourceId], targets: Iterable[tuple[Host, str]]
+) -> frozenset[ResourceId]:
+    """Return those of some workloads whose pods stand behind hosts or subsets, in any of their versions."""
+    workloads: dict[Namespace, list[Workload]] = defaultdict(list)
+    for one in transition.mesh.index.workloads:
+        if one.id in wanted:
+            workloads[one.id.namespace].append(one)
+    known = _Behind(transition, workloads)
+    return frozenset(one for target in targets for one in known.workloads(*target))
+
+
 @dataclass(slots=True)
 class _Behind:
-    """The written workloads behind a host, or behind a subset of it."""
+    """The workloads of interest behind a host, or behind a subset of it."""
 
     transition: Transition
     written: Mapping[Namespace, list[Workload]]

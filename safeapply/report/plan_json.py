@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, Final, assert_never
 
 from safeapply.istio.proxies import ProxyClass
 from safeapply.plans.plan import Caution, Operation, Plan, Refusal, Step
+from safeapply.resources.objects import ResourceId
 from safeapply.resources.secrets import masked
 from safeapply.xds.expectations import (
     ClusterAbsent,
@@ -33,7 +34,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     return {
         "formatVersion": FORMAT_VERSION,
         "steps": [_step(step) for step in plan.steps],
-        "settled": {"expectations": [_expectation(expected) for expected in plan.settled]},
+        "settled": {"expectations": _expectations(plan.workloads, plan.settled)},
         "warnings": [_warning(caution) for caution in plan.warnings],
         "refusals": [_refusal(refusal) for refusal in plan.refusals],
     }
@@ -43,7 +44,7 @@ def _step(step: Step) -> dict[str, Any]:
     told: dict[str, Any] = {
         "phase": step.phase.value,
         "operations": [_operation(operation) for operation in step.operations],
-        "expectations": [_expectation(expected) for expected in step.expectations],
+        "expectations": _expectations(step.workloads, step.expectations),
         "soakSeconds": int(step.soak_seconds) if step.soak_seconds == int(step.soak_seconds) else step.soak_seconds,
         "why": step.why,
     }
@@ -57,6 +58,11 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "manifest": masked(operation.resource),
     }
     return told | ({"bridge": True} if operation.bridge else {})
+
+
+def _expectations(workloads: Iterable[ResourceId], expected: Iterable[Expectation]) -> list[dict[str, Any]]:
+    ready = [{"type": "workloadReady", "resource": str(one)} for one in workloads]
+    return [*ready, *map(_expectation, expected)]
 
 
 def _expectation(expected: Expectation) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias, TypedDict
 
 from safeapply.plans.plan import Action, Plan, Refusal, Step
 from safeapply.report.alterations import Alteration, alterations
-from safeapply.report.wording import counted, expectation, proxies, short
+from safeapply.report.wording import counted, expectation, proxies, rolled_out, short
 from safeapply.resources.objects import Resource, ResourceId
 from safeapply.rollout.durations import duration
 from safeapply.xds.expectations import Expectation
@@ -88,9 +88,10 @@ def _lines(plan: Plan, changed: Sequence[Sequence[Alteration]]) -> Iterator[_Lin
         yield _Line(Role.PLAIN, "")
         yield _Line(Role.HEADING, f"Step {number} of {len(plan.steps)}: {step.phase.value}")
         yield from _step(step, altered)
-    if plan.settled:
+    if plan.settled or plan.workloads:
         yield _Line(Role.PLAIN, "")
         yield _Line(Role.HEADING, "Done when")
+        yield from _workloads("workloads", plan.workloads)
         yield from _expectations("the mesh", plan.settled)
     yield from _warnings(plan)
     if plan.unchanged and plan.steps:
@@ -111,7 +112,8 @@ def _headline(plan: Plan) -> str:
     operations = [operation for step in plan.steps for operation in step.operations]
     deletions = sum(operation.action is Action.DELETE for operation in operations)
     bridges = sum(operation.bridge for operation in operations)
-    barriers = sum(bool(step.expectations) for step in plan.steps) + bool(plan.settled)
+    barriers = sum(bool(step.expectations or step.workloads) for step in plan.steps)
+    barriers += bool(plan.settled or plan.workloads)
     soak = sum(step.soak_seconds for step in plan.steps)
     parts = [
         counted(len(plan.steps), "step"),
@@ -124,13 +126,20 @@ def _headline(plan: Plan) -> str:
 
 
 def _step(step: Step, altered: Sequence[Alteration]) -> Iterator[_Line]:
-    yield from _expectations("wait for", step.expectations)
+    yield from _workloads("wait for", step.workloads)
+    yield from _expectations("" if step.workloads else "wait for", step.expectations)
     if step.soak_seconds:
         yield from _labelled(Role.WAIT, "then wait", f"{duration(step.soak_seconds)} for requests under way")
     yield from _writes(altered)
     yield from _labelled(Role.WHY, "why", step.why)
     if step.without:
         yield from _labelled(Role.WHY, "else", step.without)
+
+
+def _workloads(label: str, workloads: Iterable[ResourceId]) -> Iterator[_Line]:
+    for one in workloads:
+        yield from _labelled(Role.WAIT, label, rolled_out(one))
+        label = ""
 
 
 def _expectations(label: str, expected: Iterable[Expectation]) -> Iterator[_Line]:

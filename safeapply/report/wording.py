@@ -16,7 +16,7 @@ from safeapply.xds.expectations import (
     RouteReleased,
 )
 
-__all__ = ["counted", "expectation", "proxies", "short"]
+__all__ = ["counted", "expectation", "proxies", "rolled_out", "short"]
 
 _WITHOUT_GROUP = frozenset({"", "networking.istio.io"})
 
@@ -51,6 +51,12 @@ def expectation(expected: Expectation) -> str:
             return f"routes of {host} no longer lead to {cluster}" if host else f"no listener leads to {cluster}"
         case _:
             assert_never(expected)
+
+
+def rolled_out(workload: ResourceId) -> str:
+    """Return what a workload has to come to."""
+    end = "complete" if workload.kind == "Job" else "rolled out, every replica available"
+    return f"{short(workload)} {end}"
 
 
 def proxies(classes: Collection[ProxyClass] | None, *, most: int = 4) -> str:

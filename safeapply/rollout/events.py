@@ -24,6 +24,7 @@ __all__ = [
     "Straggler",
     "Unasked",
     "Waiting",
+    "WorkloadsAwaited",
     "Wrote",
 ]
 
@@ -73,6 +74,17 @@ class Waiting:
     at: float
     step: int
     converged: int
+    total: int
+    stragglers: tuple[Straggler, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadsAwaited:
+    """How many of the workloads are rolled out; sent when that, or what the others lack, changes."""
+
+    at: float
+    step: int
+    ready: int
     total: int
     stragglers: tuple[Straggler, ...]
 
@@ -169,6 +181,7 @@ Event: TypeAlias = (
     | PlanStarted
     | StepStarted
     | Waiting
+    | WorkloadsAwaited
     | ReplicasAsked
     | BarrierPassed
     | NoProxies

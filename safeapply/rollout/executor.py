@@ -31,6 +31,7 @@ from safeapply.rollout.events import (
 )
 from safeapply.rollout.lock import Lock, held
 from safeapply.rollout.poller import DEFAULT_PACE, Pace, Poller
+from safeapply.rollout.readiness import Readiness
 from safeapply.xds.expectations import Expectation
 
 __all__ = ["RolloutOptions", "carry_out"]
@@ -81,7 +82,8 @@ async def carry_out(
     poller = Poller(
         cluster, proxies, clock, emit, plan.label_keys, options.pace, options.istiods, options.root_namespace
     )
-    rollout = _Rollout(plan, cluster, clock, emit, options, poller, versions=dict(plan.versions))
+    readiness = Readiness(cluster, clock, emit)
+    rollout = _Rollout(plan, cluster, clock, emit, options, poller, readiness, versions=dict(plan.versions))
     rollout.writes.update({one.id: one for one in options.live})
     lock: AbstractAsyncContextManager[None] = (
         held(options.lock, cluster, clock, emit) if options.lock else nullcontext()
@@ -98,6 +100,7 @@ class _Rollout:
     emit: Callable[[Event], None]
     options: RolloutOptions
     poller: Poller
+    readiness: Readiness
     versions: dict[ResourceId, str]
     """The resourceVersion that each touched object must have when it is written next."""
     writes: dict[ResourceId, Written] = field(default_factory=dict)
@@ -111,6 +114,7 @@ class _Rollout:
             for step in self.plan.steps:
                 await self._take(step)
                 self.step += 1
+            await self._wait_for_workloads(self.plan.workloads)
             if self.plan.settled:
                 await self._wait(self.plan.settled)
         except SafeApplyError as error:
@@ -123,6 +127,7 @@ class _Rollout:
 
     async def _take(self, step: Step) -> None:
         self.emit(StepStarted(self.clock.now(), self.step, len(self.plan.steps), step.phase))
+        await self._wait_for_workloads(step.workloads)
         if step.expectations:
             await self._wait(step.expectations, writes=tuple(self.writes.values()))
         if step.soak_seconds:
@@ -130,6 +135,10 @@ class _Rollout:
             await self.clock.sleep(step.soak_seconds)
         await self._write_all(step)
         self.emit(StepDone(self.clock.now(), self.step))
+
+    async def _wait_for_workloads(self, workloads: Sequence[ResourceId]) -> None:
+        if workloads:
+            await self.readiness.wait(self.step, workloads, patience=self.options.barrier_timeout)
 
     async def _wait(self, expectations: Sequence[Expectation], *, writes: Sequence[Written] = ()) -> None:
         patience = self.options.barrier_timeout

@@ -27,6 +27,7 @@ from safeapply.rollout.events import (
     Straggler,
     Unasked,
     Waiting,
+    WorkloadsAwaited,
     Wrote,
 )
 
@@ -59,6 +60,9 @@ class StepProgress:
     converged: int = 0
     proxies: int = 0
     stragglers: tuple[Straggler, ...] = ()
+    workloads: int = 0
+    """How many have to be rolled out before the step."""
+    rolled_out: int = 0
     waited: float = 0.0
     soak_since: float = 0.0
     soaked: float = 0.0
@@ -147,13 +151,24 @@ def _pending(plan: Plan) -> tuple[StepProgress, ...]:
 
 def _step_after(  # noqa: PLR0911  one for each event
     step: StepProgress,
-    event: StepStarted | Waiting | ReplicasAsked | BarrierPassed | Soaking | Wrote | StepDone | Stopped,
+    event: StepStarted
+    | Waiting
+    | WorkloadsAwaited
+    | ReplicasAsked
+    | BarrierPassed
+    | Soaking
+    | Wrote
+    | StepDone
+    | Stopped,
 ) -> StepProgress:
     match event:
         case StepStarted(at=at):
             return replace(step, state=State.WAITING, since=at)
         case Waiting():
             return _waiting(step, event)
+        case WorkloadsAwaited(ready=ready, total=total, stragglers=stragglers):
+            told = replace(step, workloads=total, rolled_out=ready, stragglers=stragglers)
+            return replace(told, state=State.WAITING, since=step.since or event.at)
         case ReplicasAsked(seen=seen, unasked=unasked):
             return replace(step, overseers=seen, unasked=unasked)
         case BarrierPassed(proxies=proxies, seconds=seconds):

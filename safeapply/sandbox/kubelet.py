@@ -18,15 +18,20 @@ from safeapply.errors import SandboxError
 from safeapply.resources.objects import Document, GroupKind, Namespace, ResourceId
 from safeapply.sandbox.backends import Backends
 from safeapply.sandbox.bootstrap import role_of_pod
+from safeapply.sandbox.deadlines import Deadlines
 from safeapply.sandbox.envoys import Envoy, Envoys
 from safeapply.sandbox.pods import (
+    JOB,
     WORKLOAD_KINDS,
     address,
+    crashing,
+    finished_job,
     is_ready,
     outside_backends,
     owner_uid,
     pods_of_workload,
     ports_of_pod,
+    seconds_to_readiness,
     status_of_pod,
     status_of_workload,
 )
@@ -38,7 +43,7 @@ __all__ = ["Kubelet", "Objects"]
 POD = GroupKind("", "Pod")
 SERVICE = GroupKind("", "Service")
 ENTRIES = tuple(GroupKind("networking.istio.io", kind) for kind in ("ServiceEntry", "WorkloadEntry"))
-WATCHED = frozenset({POD, SERVICE, *WORKLOAD_KINDS, *ENTRIES})
+WATCHED = frozenset({POD, SERVICE, JOB, *WORKLOAD_KINDS, *ENTRIES})
 
 
 class Objects(Protocol):
@@ -100,6 +105,7 @@ class Kubelet:
         self._jobs: set[asyncio.Task[None]] = set()
         self._going: dict[ResourceId, asyncio.Task[None]] = {}
         """The pods that are being torn down: whoever takes over a name waits for it."""
+        self._deadlines = Deadlines(self._stirred.set)
         self._faults: dict[str, SandboxError] = {}
         """What kept an object from being carried out, by its uid."""
         self._defect: BaseException | None = None
@@ -138,13 +144,15 @@ class Kubelet:
 
     def _at_rest(self) -> bool:
         pods = self._objects.list(POD)
-        return not self._stirred.is_set() and all(map(is_ready, pods)) and len(self._pods) == len(pods)
+        at_rest = all(is_ready(pod) or crashing(pod) for pod in pods)
+        return not self._stirred.is_set() and at_rest and len(self._pods) == len(pods)
 
     async def _work(self) -> None:
         while True:
             await self._stirred.wait()
             self._stirred.clear()
             self._control_workloads()
+            self._run_jobs()
             self._run_pods()
             self._spawn(self._run_outside())
             async with self._progress:
@@ -170,9 +178,15 @@ class Kubelet:
         if all(name in owned and is_ready(owned[name]) for name in wanted):
             for name in owned.keys() - wanted.keys():
                 self._objects.remove(_id_of(owned[name]))
-        status, said = status_of_workload(workload, tuple(owned.values())), workload.get("status") or {}
+        late = self._deadlines.is_over(workload)
+        status, said = status_of_workload(workload, tuple(owned.values()), late=late), workload.get("status") or {}
         if any(said.get(key) != value for key, value in status.items()):
             self._objects.set_status(_id_of(workload), status)
+
+    def _run_jobs(self) -> None:
+        for job in self._objects.list(JOB):
+            if not (job.get("status") or {}).get("conditions"):
+                self._objects.set_status(_id_of(job), finished_job(job))
 
     def _run_pods(self) -> None:
         pods = {str(pod["metadata"]["uid"]): pod for pod in self._objects.list(POD)}
@@ -182,7 +196,8 @@ class Kubelet:
         for uid, pod in pods.items():
             if uid not in self._pods:
                 self._pods[uid] = _Pod(_id_of(pod), address(next(self._numbers)))
-                self._objects.set_status(_id_of(pod), status_of_pod(self._pods[uid].ip, ready=False))
+                status = status_of_pod(self._pods[uid].ip, ready=False, ended=crashing(pod))
+                self._objects.set_status(_id_of(pod), status)
             with self._noting(f"{uid}/ports", pod):
                 if not is_ready(pod) or self._ports(pod) != self._pods[uid].ports:
                     self._spawn(self._bring_up(uid, self._pods[uid], _id_of(pod)))
@@ -193,8 +208,10 @@ class Kubelet:
             await asyncio.wait([going])
         async with running.turn:
             pod = self._objects.get(resource_id)
-            if pod is None or not self._is_current(uid, pod):
+            if pod is None or not self._is_current(uid, pod) or crashing(pod):
                 return
+            if not is_ready(pod):
+                await asyncio.sleep(seconds_to_readiness(pod))
             with self._noting(uid, pod):
                 await self._open_ports(running, pod)
                 if role_of_pod(pod) is not None and running.envoy is None:

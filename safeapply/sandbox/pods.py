@@ -16,6 +16,8 @@ from safeapply.resources.objects import Document, GroupKind
 __all__ = [
     "WORKLOAD_KINDS",
     "address",
+    "crashing",
+    "finished_job",
     "is_ready",
     "istiod_pod",
     "outside_backends",
@@ -23,10 +25,12 @@ __all__ = [
     "pods_of_workload",
     "ports_of_pod",
     "scheduled",
+    "seconds_to_readiness",
     "status_of_pod",
     "status_of_workload",
 ]
 
+JOB = GroupKind("batch", "Job")
 DEPLOYMENT = GroupKind("apps", "Deployment")
 WORKLOAD_KINDS = (
     DEPLOYMENT,
@@ -34,6 +38,8 @@ WORKLOAD_KINDS = (
     GroupKind("apps", "StatefulSet"),
     GroupKind("apps", "DaemonSet"),
 )
+FALSE = (["false"], ["/bin/false"])
+BACKOFF_LIMIT = "Job has reached the specified backoff limit"
 NODE = "sandbox"
 ROOT_NAMESPACE = "istio-system"
 HASH_LABEL = "pod-template-hash"
@@ -111,8 +117,14 @@ def address(number: int) -> str:
     return f"10.{64 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
 
 
-def status_of_pod(pod_ip: str, *, ready: bool) -> Mapping[str, Any]:
-    """Return the status of a running pod."""
+def seconds_to_readiness(pod: Document) -> float:
+    """Return how long no probe asks the pod's containers whether they are ready."""
+    probes = (container.get("readinessProbe") or {} for container in _containers(pod))
+    return max((float(probe.get("initialDelaySeconds") or 0) for probe in probes), default=0.0)
+
+
+def status_of_pod(pod_ip: str, *, ready: bool, ended: Sequence[str] = ()) -> Mapping[str, Any]:
+    """Return the status of a running pod; ``ended`` are those of its containers that end again and again."""
     word, now = ("True" if ready else "False"), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "phase": "Running",
@@ -121,11 +133,33 @@ def status_of_pod(pod_ip: str, *, ready: bool) -> Mapping[str, Any]:
         "conditions": [
             {"type": kind, "status": word, "lastTransitionTime": now} for kind in ("ContainersReady", "Ready")
         ],
+        **({"containerStatuses": [_crashing(name) for name in ended]} if ended else {}),
     }
 
 
-def status_of_workload(workload: Document, pods: Sequence[Document]) -> Mapping[str, Any]:
-    """Return what ``kubectl rollout status`` waits for."""
+def _crashing(name: str) -> Mapping[str, Any]:
+    message = f"back-off restarting failed container {name}"
+    return {
+        "name": name,
+        "ready": False,
+        "restartCount": 1,
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": message}},
+        "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
+    }
+
+
+def finished_job(job: Document) -> Mapping[str, Any]:
+    """Return the status of a Job whose containers have ended: nothing runs in the sandbox, so at once."""
+    failed = bool(crashing((job.get("spec") or {}).get("template") or {}))
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    over = {"type": "Failed" if failed else "Complete", "status": "True", "lastTransitionTime": now}
+    if failed:
+        return {"failed": 1, "conditions": [over | {"reason": "BackoffLimitExceeded", "message": BACKOFF_LIMIT}]}
+    return {"succeeded": (job.get("spec") or {}).get("completions", 1), "conditions": [over]}
+
+
+def status_of_workload(workload: Document, pods: Sequence[Document], *, late: bool = False) -> Mapping[str, Any]:
+    """Return what ``kubectl rollout status`` waits for; ``late`` is one whose progress deadline is over."""
     ready = sum(map(is_ready, pods))
     kept = {pod["metadata"]["name"] for pod in pods_of_workload(workload)}
     updated = sum(pod["metadata"]["name"] in kept for pod in pods)
@@ -140,9 +174,29 @@ def status_of_workload(workload: Document, pods: Sequence[Document]) -> Mapping[
         return {
             "observedGeneration": status["observedGeneration"],
             "numberReady": ready,
+            "numberAvailable": ready,
+            "updatedNumberScheduled": updated,
             "desiredNumberScheduled": 1,
         }
+    if workload["kind"] == "StatefulSet":
+        revision = f"{workload['metadata']['name']}-{_digest((workload.get('spec') or {}).get('template') or {})}"
+        return {**status, "currentRevision": revision, "updateRevision": revision}
+    if workload["kind"] == "Deployment":
+        done = ready >= len(kept)
+        return {**status, "conditions": [_progressing(workload, late=late and not done, done=done)]}
     return status
+
+
+def _progressing(deployment: Document, *, late: bool, done: bool) -> Mapping[str, Any]:
+    name = f"{deployment['metadata']['name']}-{_digest((deployment.get('spec') or {}).get('template') or {})}"
+    if late:
+        message = f'ReplicaSet "{name}" has timed out progressing.'
+        return {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": message}
+    if done:
+        message = f'ReplicaSet "{name}" has successfully progressed.'
+        return {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable", "message": message}
+    message = f'ReplicaSet "{name}" is progressing.'
+    return {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated", "message": message}
 
 
 def is_ready(pod: Document) -> bool:
@@ -151,8 +205,17 @@ def is_ready(pod: Document) -> bool:
     return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
 
 
+def crashing(pod: Document) -> tuple[str, ...]:
+    """Return the names of the containers that exit as soon as they are started: their command is ``false``."""
+    return tuple(str(one.get("name", "")) for one in _containers(pod) if one.get("command") in FALSE)
+
+
+def _containers(pod: Document) -> Iterator[Document]:
+    yield from (pod.get("spec") or {}).get("containers") or ()
+
+
 def _container_ports(pod: Document) -> Iterator[tuple[str, int]]:
-    for container in (pod.get("spec") or {}).get("containers") or ():
+    for container in _containers(pod):
         for port in container.get("ports") or ():
             number = int(port["containerPort"])
             yield str(port.get("name", number)), number

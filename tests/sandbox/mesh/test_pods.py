@@ -8,6 +8,7 @@ import yaml
 
 from safeapply.sandbox.pods import (
     address,
+    crashing,
     is_ready,
     outside_backends,
     owner_uid,
@@ -85,13 +86,25 @@ def test_a_deployment_reports_what_rollout_status_waits_for() -> None:
     workload = _workload()
     pods = [{**pod, "status": status_of_pod("10.64.0.1", ready=True)} for pod in pods_of_workload(workload)]
     assert all(map(is_ready, pods))
-    assert status_of_workload(workload, pods) == {
+    status = dict(status_of_workload(workload, pods))
+    assert [one["reason"] for one in status.pop("conditions")] == ["NewReplicaSetAvailable"]
+    assert status == {
         "observedGeneration": 3,
         "replicas": 2,
         "updatedReplicas": 2,
         "readyReplicas": 2,
         "availableReplicas": 2,
     }
+
+
+def test_a_container_whose_command_is_false_is_never_ready() -> None:
+    """Its Deployment says so when its deadline is over, in the words of Kubernetes."""
+    workload = _workload()
+    pod = {**pods_of_workload(workload)[0], "status": status_of_pod("10.64.0.1", ready=False, ended=["app"])}
+    assert crashing({"spec": {"containers": [{"name": "app", "command": ["false"]}]}}) == ("app",)
+    assert pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    reasons = [status_of_workload(workload, [pod], late=late)["conditions"][0]["reason"] for late in (False, True)]
+    assert reasons == ["ReplicaSetUpdated", "ProgressDeadlineExceeded"]
 
 
 def test_addresses_differ() -> None:

@@ -142,10 +142,14 @@ class ClusterChangedError(ClusterError):
 
     exit_code = 5
 
-    def __init__(self, resource: str, reason: str) -> None:
+    def __init__(self, resource: str, reason: str, difference: Sequence[str] = ()) -> None:
         self.resource = resource
         self.reason = reason
-        super().__init__(f"{resource} changed since the plan was made ({reason}); run the command again")
+        self.difference = tuple(difference)
+        """What a plan that was made anew would do and this one would not."""
+        told = "".join(f"\n  {one}" for one in self.difference)
+        rest = f"; what remains would be another plan:{told}\nLook at it, and" if told else ";"
+        super().__init__(f"{resource} changed since the plan was made ({reason}){rest} run the command again")
 
 
 class ProxyError(SafeApplyError):

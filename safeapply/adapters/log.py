@@ -22,6 +22,7 @@ from safeapply.rollout.events import (
     NoProxies,
     PlanStarted,
     Queued,
+    Replanned,
     ReplicasAsked,
     Settled,
     Soaking,
@@ -106,6 +107,8 @@ class LogProgress:
                 return f"{why}; waiting up to {duration(patience)}"
             case PlanStarted(plan=plan):
                 return f"{len(plan.steps)} step{'' if len(plan.steps) == 1 else 's'} to go"
+            case Replanned(why=why, left=left):
+                return f"{why}: planned again, {left} step{'' if left == 1 else 's'} to go as before"
             case StepStarted() | StepDone():
                 return self._detail(event) if self._verbose else None
             case Waiting():

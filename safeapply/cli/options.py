@@ -17,6 +17,7 @@ __all__ = [
     "IstioNamespace",
     "Kubeconfig",
     "Live",
+    "LockNamespace",
     "LockTimeout",
     "MaxConnections",
     "NamespaceName",
@@ -91,6 +92,15 @@ Timeout: TypeAlias = Annotated[
 ]
 LockTimeout: TypeAlias = Annotated[
     str, typer.Option("--lock-timeout", help="How long to wait for another rollout to end; 0 for not at all.")
+]
+LockNamespace: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--lock-namespace",
+        metavar="NAMESPACE",
+        help="Where the Lease is that keeps two rollouts apart; the same for all who roll out to a mesh.",
+        show_default="Istio's root namespace",
+    ),
 ]
 MaxConnections: TypeAlias = Annotated[
     int, typer.Option("--max-connections", min=1, help="How many Envoys may be asked at once.")

@@ -27,6 +27,7 @@ class Rights:
     plural: Plural
     way: Way
     root_namespace: Namespace
+    lock_namespace: Namespace | None = None
 
     @asynccontextmanager
     async def all_named(self) -> AsyncIterator[None]:
@@ -38,7 +39,10 @@ class Rights:
         try:
             yield
         except ForbiddenError as error:
-            rights = (*reading(self.way, self.root_namespace), *executing(self.way, self.root_namespace))
+            rights = (
+                *reading(self.way, self.root_namespace),
+                *executing(self.way, self.root_namespace, self.lock_namespace),
+            )
             others = await lacking(self.connection, rights, self.plural)
             raise ForbiddenError(tuple(dict.fromkeys((*error.missing, *others))), error.user) from error
 
@@ -52,7 +56,7 @@ class Rights:
         doomed = [one.resource.id for one in operations if one.action is Action.DELETE]
         deletes = (one for one in deleting(doomed, named=True) if "delete" in one.verbs)
         pods = [one for one in made.live.values() if one.id.group_kind == POD]
-        await self._check((*executing(self.way, self.root_namespace), *deletes), pods)
+        await self._check((*executing(self.way, self.root_namespace, self.lock_namespace), *deletes), pods)
 
     async def check_waiting(self, pods: Iterable[Resource]) -> None:
         """Ask for what it takes to wait for Envoys.

@@ -7,7 +7,7 @@ import getpass
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,6 @@ from safeapply.cli.reach import Reach
 from safeapply.cli.rights import Rights
 from safeapply.cli.supervision import run_to_end
 from safeapply.errors import InterruptedRolloutError, UsageError
-from safeapply.istio.replicas import writes_to
 from safeapply.plans.plan import Action, Plan
 from safeapply.report.outcome import outcome_json, result_lines
 from safeapply.report.plan_json import plan_json
@@ -34,7 +33,7 @@ from safeapply.report.results import DRY_RUN_CLIENT, DRY_RUN_SERVER, result_line
 from safeapply.report.standing import standing
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.rollout.events import Event
-from safeapply.rollout.executor import RolloutOptions, carry_out
+from safeapply.rollout.executor import Fresh, RolloutOptions, carry_out
 from safeapply.rollout.lock import Lock
 from safeapply.rollout.progress import progress_of
 
@@ -60,6 +59,7 @@ class Manner:
     force_conflicts: bool
     barrier_timeout: float
     lock_timeout: float
+    lock_namespace: Namespace
     reach: Reach
     verbose: bool
     deletion: str
@@ -89,9 +89,16 @@ def roll_out(wants: Wants, manner: Manner) -> int:
         async with connected(kubeconfig=manner.kubeconfig, context=manner.context) as connection:
             cluster = KubeCluster(connection, manner.force_conflicts)
             wanted = wants(Namespace(connection.namespace))
-            rights = Rights(connection, cluster.plural, manner.reach.way, manner.root_namespace)
+            rights = Rights(
+                connection, cluster.plural, manner.reach.way, manner.root_namespace, manner.lock_namespace
+            )
             async with rights.all_named():
                 made = await plan_against(wanted, cluster, dry_run=manner.dry_run is not DryRun.CLIENT)
+
+            async def replan() -> Fresh:
+                again = await plan_against(wanted, cluster)
+                return Fresh(again.plan, again.live)
+
             if made.plan.refusals:
                 return _refuse(made, manner)
             if not made.plan.steps or manner.dry_run is not DryRun.NONE:
@@ -99,7 +106,7 @@ def roll_out(wants: Wants, manner: Manner) -> int:
                 return 0
             await rights.check(made)
             await _consent(made, manner)
-            return await _carry_out(made, connection, cluster, manner)
+            return await _carry_out(made, replan, connection, cluster, manner)
 
     try:
         return run_to_end(work())
@@ -107,17 +114,24 @@ def roll_out(wants: Wants, manner: Manner) -> int:
         raise InterruptedRolloutError("interrupted; nothing was written") from None
 
 
-async def _carry_out(made: Planned, connection: Connection, cluster: KubeCluster, manner: Manner) -> int:
+async def _carry_out(
+    made: Planned,
+    replan: Callable[[], Awaitable[Fresh]],
+    connection: Connection,
+    cluster: KubeCluster,
+    manner: Manner,
+) -> int:
     clock, events = SystemClock(), list[Event]()
     proxies = manner.reach.proxies(connection)
     pages = IstiodPages(connection)
     options = RolloutOptions(
         istiods=pages,
         root_namespace=manner.root_namespace,
-        live=writes_to(made.live.values()),
+        live=made.live,
+        replan=replan,
         barrier_timeout=manner.barrier_timeout,
         deletion=manner.deletion,
-        lock=Lock(manner.root_namespace, _holder(), own_process(), has_ended, patience=manner.lock_timeout),
+        lock=Lock(manner.lock_namespace, _holder(), own_process(), has_ended, patience=manner.lock_timeout),
     )
     try:
         async with listener_on(sys.stderr, os.environ, clock=clock, verbose=manner.verbose) as listener:

@@ -123,11 +123,12 @@ def waiting(way: Way, root: Namespace) -> tuple[Right, ...]:
     return (_right(POD, "watch", why=_FOLLOW), *_asking(way, root))
 
 
-def executing(way: Way, root: Namespace) -> tuple[Right, ...]:
+def executing(way: Way, root: Namespace, lock: Namespace | None = None) -> tuple[Right, ...]:
     """Return what a rollout needs before its first write, and nothing has shown until then that it has."""
+    space = lock or root
     lease = (
-        _right(_LEASE, "create", at=root, why=_LOCK),
-        _right(_LEASE, "get", "patch", at=root, names=(LEASE_NAME,), why=_LOCK),
+        _right(_LEASE, "create", at=space, why=_LOCK),
+        _right(_LEASE, "get", "patch", at=space, names=(LEASE_NAME,), why=_LOCK),
     )
     return (*waiting(way, root), *lease)
 

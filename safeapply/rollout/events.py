@@ -15,6 +15,7 @@ __all__ = [
     "NoProxies",
     "PlanStarted",
     "Queued",
+    "Replanned",
     "ReplicasAsked",
     "Settled",
     "Soaking",
@@ -46,6 +47,20 @@ class PlanStarted:
 
     at: float
     plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Replanned:
+    """Something has changed under the rollout, and what remains is still what was planned: it goes on."""
+
+    at: float
+    step: int
+    """The first step that is new; those before it have been done."""
+    why: str
+    plan: Plan
+    """The steps that were done, and those that are to come."""
+    left: int
+    """How many are to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +194,7 @@ class Stopped:
 Event: TypeAlias = (
     Queued
     | PlanStarted
+    | Replanned
     | StepStarted
     | Waiting
     | WorkloadsAwaited

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from safeapply.errors import SafeApplyError
-from safeapply.istio.replicas import Written, written
+from safeapply.errors import ClusterChangedError, ClusterUnreachableError, SafeApplyError
+from safeapply.istio.replicas import Written, writes_to, written
 from safeapply.istio.snapshot import ISTIO_SYSTEM
 from safeapply.plans.plan import Action, Operation, Plan, Step
+from safeapply.plans.remains import joined, overtaken, surprises
 from safeapply.ports import Clock, Cluster, Istiods, Proxies
 from safeapply.resources.objects import Namespace, Resource, ResourceId
 from safeapply.rollout.events import (
     Event,
     PlanStarted,
+    Replanned,
     Settled,
     Soaking,
     StepDone,
@@ -29,12 +31,25 @@ from safeapply.rollout.events import (
     Stopped,
     Wrote,
 )
-from safeapply.rollout.lock import Lock, held
+from safeapply.rollout.ground import Ground
+from safeapply.rollout.lock import Hold, Lock, held
 from safeapply.rollout.poller import DEFAULT_PACE, Pace, Poller
 from safeapply.rollout.readiness import Readiness
 from safeapply.xds.expectations import Expectation
 
-__all__ = ["RolloutOptions", "carry_out"]
+__all__ = ["Fresh", "RolloutOptions", "carry_out"]
+
+MOST_PLANS = 20
+"""After so many plans in one rollout, whatever disturbs it is not going to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A plan that was made anew, and the live objects that it was made with."""
+
+    plan: Plan
+    live: Mapping[ResourceId, Resource]
+
 
 INTERRUPTED = "interrupted; the mesh is in a safe state, and the same command goes on from here"
 
@@ -53,8 +68,10 @@ class RolloutOptions:
     istiods: Istiods | None = None
     """Where the replicas of istiod can be asked what they have seen, before something is removed."""
     root_namespace: Namespace = ISTIO_SYSTEM
-    live: tuple[Written, ...] = ()
-    """What was live when the plan was made: a run that goes on where a killed one stopped did not write it."""
+    live: Mapping[ResourceId, Resource] | None = None
+    """What the plan was made with: all that decides where requests go is to be so still before each step."""
+    replan: Callable[[], Awaitable[Fresh]] | None = None
+    """Reads the cluster and plans again, when it is not what the plan saw."""
 
 
 DEFAULT_OPTIONS = RolloutOptions()
@@ -83,12 +100,12 @@ async def carry_out(
         cluster, proxies, clock, emit, plan.label_keys, options.pace, options.istiods, options.root_namespace
     )
     readiness = Readiness(cluster, clock, emit)
-    rollout = _Rollout(plan, cluster, clock, emit, options, poller, readiness, versions=dict(plan.versions))
-    rollout.writes.update({one.id: one for one in options.live})
-    lock: AbstractAsyncContextManager[None] = (
+    lock: AbstractAsyncContextManager[Hold | None] = (
         held(options.lock, cluster, clock, emit) if options.lock else nullcontext()
     )
-    async with lock:
+    async with lock as hold:
+        rollout = _Rollout(plan, cluster, clock, emit, options, poller, readiness, hold)
+        rollout.stand_on(options.live)
         await rollout.run()
 
 
@@ -101,19 +118,34 @@ class _Rollout:
     options: RolloutOptions
     poller: Poller
     readiness: Readiness
-    versions: dict[ResourceId, str]
+    hold: Hold | None
+    versions: dict[ResourceId, str] = field(default_factory=dict)
     """The resourceVersion that each touched object must have when it is written next."""
+    ground: Ground | None = None
     writes: dict[ResourceId, Written] = field(default_factory=dict)
     """The last write of every object, whoever made it."""
     step: int = field(default=1)
+    done: list[Operation] = field(default_factory=list)
+    """What has been written of the present step."""
+    plans: int = 1
+
+    def stand_on(self, live: Mapping[ResourceId, Resource] | None) -> None:
+        """Take what the plan was made with for what is to be so still."""
+        self.versions = dict(self.plan.versions)
+        if live is not None:
+            self.ground = Ground.of(live.values())
+            fresh = {one.id: one for one in writes_to(live.values())}
+            known = {
+                one: write for one, write in self.writes.items() if fresh.get(one, write).version == write.version
+            }
+            self.writes = {**fresh, **known}
 
     async def run(self) -> None:
         started = self.clock.now()
         self.emit(PlanStarted(started, self.plan))
         try:
-            for step in self.plan.steps:
-                await self._take(step)
-                self.step += 1
+            while self.step <= len(self.plan.steps):
+                await self._take_or_plan_again(self.plan.steps[self.step - 1])
             await self._wait_for_workloads(self.plan.workloads)
             if self.plan.settled:
                 await self._wait(self.plan.settled)
@@ -125,6 +157,55 @@ class _Rollout:
             raise
         self.emit(Settled(self.clock.now(), self.clock.now() - started))
 
+    async def _take_or_plan_again(self, step: Step) -> None:
+        """Take a step; where the cluster is not what the plan saw, plan again, and go on if that is the same plan.
+
+        A write whose answer was lost looks like a change by somebody else, and is found out in the same way.
+        """
+        try:
+            await self._take(step)
+            self.step += 1
+            self.done = []
+        except ClusterChangedError as error:
+            await self._plan_again(error, f"{error.resource} changed ({error.reason})")
+        except ClusterUnreachableError as error:
+            await self._plan_again(error, str(error))
+
+    async def _plan_again(self, error: ClusterChangedError | ClusterUnreachableError, why: str) -> None:
+        if self.options.replan is None or self.plans >= MOST_PLANS:
+            raise error
+        self.plans += 1
+        fresh = await self.options.replan()
+        left = [o for step in self.plan.steps[self.step - 1 :] for o in step.operations if o not in self.done]
+        if difference := surprises(left, fresh.plan):
+            resource, reason = (
+                (error.resource, error.reason) if isinstance(error, ClusterChangedError) else ("the cluster", why)
+            )
+            raise ClusterChangedError(resource, reason, difference) from error
+        self._go_on(fresh, left, why)
+
+    def _go_on(self, fresh: Fresh, left: Sequence[Operation], why: str) -> None:
+        """Take what was done for the first steps of a plan, and the new plan for the others."""
+        for operation in overtaken(left, fresh.plan):
+            self._tell_overtaken(operation, fresh)
+        present = self.plan.steps[self.step - 1]
+        done = (replace(present, operations=tuple(self.done)),) if self.done else ()
+        self.plan = joined((*self.plan.steps[: self.step - 1], *done), fresh.plan)
+        self.step, self.done = self.step + len(done), []
+        self.stand_on(fresh.live)
+        self.emit(Replanned(self.clock.now(), self.step, why, self.plan, len(fresh.plan.steps)))
+
+    def _tell_overtaken(self, operation: Operation, fresh: Fresh) -> None:
+        """Tell of a write that is there, though nobody answered that it was made."""
+        one, version = operation.resource.id, self.versions.get(operation.resource.id)
+        if operation.action is Action.DELETE:
+            word, now = self.options.deletion, ""
+            self.writes[one] = written(_at(operation.resource, version or ""), deleted=True)
+        else:
+            word, now = "configured" if version else "created", fresh.live[one].resource_version
+        self.done.append(operation)
+        self.emit(Wrote(self.clock.now(), self.step, operation.action, one, word, now))
+
     async def _take(self, step: Step) -> None:
         self.emit(StepStarted(self.clock.now(), self.step, len(self.plan.steps), step.phase))
         await self._wait_for_workloads(step.workloads)
@@ -133,6 +214,10 @@ class _Rollout:
         if step.soak_seconds:
             self.emit(Soaking(self.clock.now(), self.step, step.soak_seconds))
             await self.clock.sleep(step.soak_seconds)
+        if self.hold is not None:
+            await self.hold.assure()
+        if self.ground is not None:
+            await self.ground.check(self.cluster)
         await self._write_all(step)
         self.emit(StepDone(self.clock.now(), self.step))
 
@@ -160,9 +245,9 @@ class _Rollout:
             waiting.clear()
             await writing
             raise
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        # What no plan can help against is told before what another plan may.
+        for failure in sorted((one for one in results if isinstance(one, BaseException)), key=_may_pass):
+            raise failure
 
     async def _write(self, operation: Operation) -> None:
         one = operation.resource.id
@@ -173,14 +258,19 @@ class _Rollout:
                 self.versions[one] = version = made.resource_version
                 before = self.writes.get(one)
                 self.writes[one] = written(made, created=not known or (before is not None and before.created))
+                if self.ground is not None:
+                    self.ground.wrote(made)
                 word = "created" if not known else "unchanged" if version == known else "configured"
             case Action.DELETE:
                 await self.cluster.delete(_at(operation.resource, known))
                 self.versions.pop(one, None)
+                if self.ground is not None:
+                    self.ground.deleted(one)
                 self.writes[one] = written(_at(operation.resource, known), deleted=True)
                 version, word = "", self.options.deletion
             case _:
                 assert_never(operation.action)
+        self.done.append(operation)
         self.emit(Wrote(self.clock.now(), self.step, operation.action, one, word, version))
 
     async def _apply(self, operation: Operation, known: str) -> Resource:
@@ -188,6 +278,10 @@ class _Rollout:
         if known or operation.manager:
             return await self.cluster.apply(_at(operation.resource, known), manager=operation.manager)
         return await self.cluster.create(_at(operation.resource, ""))
+
+
+def _may_pass(failure: BaseException) -> bool:
+    return isinstance(failure, ClusterChangedError | ClusterUnreachableError)
 
 
 def _at(resource: Resource, version: str) -> Resource:

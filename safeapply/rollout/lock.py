@@ -10,23 +10,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
-from safeapply.errors import ClusterChangedError, ClusterError, LockedError
+from safeapply.errors import ClusterChangedError, ClusterError, LockedError, RejectedError
 from safeapply.plans.rights import LEASE_NAME
 from safeapply.ports import Clock, Cluster
 from safeapply.resources.objects import Document, Namespace, Resource, ResourceId
+from safeapply.rollout.durations import duration
 from safeapply.rollout.events import Queued
 
-__all__ = ["Lock", "held"]
+__all__ = ["Hold", "Lock", "held"]
 
 PROCESS: Final = "safeapply/process"
 """The annotation that tells which process holds a Lease."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks at a Lease that somebody holds."""
+CLAIMS, AFTER_A_RACE = 10, 0.1
+"""How often a Lease is claimed that others claim at the same moment, and seconds in between."""
 MICROSECONDS = "%Y-%m-%dT%H:%M:%S.%fZ"
 """The form of a Kubernetes MicroTime."""
 
@@ -54,54 +57,130 @@ class Lock:
         return ResourceId("coordination.k8s.io", "Lease", self.namespace, self.name)
 
 
+@dataclass(slots=True)
+class Hold:
+    """A Lease that is held: renewed while the rollout goes on, and looked at before it writes."""
+
+    lock: Lock
+    cluster: Cluster
+    clock: Clock
+    lease: Resource
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def assure(self) -> None:
+        """Return when the Lease is ours for a while: who could not renew it must not write.
+
+        Raises:
+            LockedError: another rollout has taken it over.
+            ClusterError: it is running out and cannot be renewed.
+        """
+        if self._left() < self.lock.duration / 2:
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Renew the Lease; where the answer to an earlier try was lost, find out what became of it.
+
+        Raises:
+            LockedError: another rollout has taken it over.
+            ClusterError: the API server does not do it.
+        """
+        async with self._turn:
+            acquired = _time(self.lease.spec.get("acquireTime")) or self.clock.wall()
+            try:
+                self.lease = await self._written(self.lease, acquired)
+            except ClusterChangedError as error:
+                lease = await self.cluster.get(self.lock.id)
+                if lease is None or lease.spec.get("holderIdentity") != self.lock.holder:
+                    raise LockedError(
+                        f"{self.lock.id} was taken over by another rollout; run the command again"
+                    ) from error
+                self.lease = await self._written(lease, acquired)
+
+    async def _written(self, lease: Resource, acquired: datetime) -> Resource:
+        wanted = _held(self.lock, self.clock, lease.resource_version, acquired=acquired)
+        return await self.cluster.apply(wanted)
+
+    def _left(self) -> float:
+        """Return for how many seconds nobody else may take the Lease."""
+        renewed = _time(self.lease.spec.get("renewTime"))
+        spent = (self.clock.wall() - renewed).total_seconds() if renewed else self.lock.duration
+        return self.lock.duration - spent
+
+
 @asynccontextmanager
 async def held(
     lock: Lock, cluster: Cluster, clock: Clock, emit: Callable[[Queued], None] = lambda _: None
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Hold]:
     """Hold the Lease for as long as the context lasts; wait for it first, as long as ``lock.patience`` allows.
 
     Raises:
         LockedError: another rollout holds it, and says since when; or this one lost it.
     """
-    claimed = await _claim(lock, cluster, clock, emit)
-    body = asyncio.current_task()
-    lost: list[ClusterChangedError] = []
-    renewing = asyncio.create_task(_renew(lock, cluster, clock, claimed, body, lost))
+    hold = Hold(lock, cluster, clock, await _claim(lock, cluster, clock, emit))
+    lost: list[LockedError] = []
+    renewing = asyncio.create_task(_keep(hold, asyncio.current_task(), lost))
     try:
-        yield
+        yield hold
     except asyncio.CancelledError:
         if lost:
-            raise LockedError(f"{lock.id} was taken over by another rollout; run the command again") from lost[0]
+            raise lost[0] from None
         raise
     finally:
         renewing.cancel()
-        with suppress(asyncio.CancelledError):
-            claimed = await renewing
+        await asyncio.gather(renewing, return_exceptions=True)
         await _release(lock, cluster)
 
 
 async def _claim(lock: Lock, cluster: Cluster, clock: Clock, emit: Callable[[Queued], None]) -> Resource:
-    lease = await _awaited(lock, cluster, clock, emit)
-    try:
-        return await cluster.apply(_held(lock, clock, lease.resource_version, acquired=clock.wall()))
-    except ClusterChangedError as error:
-        raise LockedError(f"another rollout took {lock.id} at this moment; run the command again") from error
-
-
-async def _awaited(lock: Lock, cluster: Cluster, clock: Clock, emit: Callable[[Queued], None]) -> Resource:
-    """Return the Lease when nobody holds it, or whoever does has not renewed it in time."""
-    begun, told = clock.now(), False
-    while True:
-        lease = await cluster.get(lock.id) or await cluster.apply(_lease(lock, {}))
-        if not _is_held(lock, lease, clock):
+    """Take the Lease; of several that wait for it one gets it, and the others go on waiting."""
+    until, tell = clock.now() + lock.patience, _Once(emit)
+    for _ in range(CLAIMS):
+        lease = await _awaited(lock, cluster, clock, until, tell)
+        if lease.spec.get("holderIdentity") == lock.holder:
             return lease
-        waited = clock.now() - begun
-        if waited >= lock.patience:
-            raise LockedError(f"{_told(lease)}; wait for it to end (lock: {lock.id})")
-        if not told:
-            emit(Queued(clock.now(), _told(lease), lock.patience))
-        told = True
-        await clock.sleep(min(LOOK_AGAIN, lock.patience - waited))
+        with suppress(ClusterChangedError):
+            return await cluster.apply(_held(lock, clock, lease.resource_version, acquired=clock.wall()))
+        await clock.sleep(AFTER_A_RACE)
+    raise LockedError(f"other rollouts take {lock.id} again and again; run the command again")
+
+
+@dataclass(slots=True)
+class _Once:
+    """Tells what is waited for, and does not repeat itself."""
+
+    emit: Callable[[Queued], None]
+    told: str = ""
+
+    def __call__(self, event: Queued) -> None:
+        if event.why != self.told:
+            self.told = event.why
+            self.emit(event)
+
+
+async def _awaited(
+    lock: Lock, cluster: Cluster, clock: Clock, until: float, tell: Callable[[Queued], None]
+) -> Resource:
+    """Return the Lease when nobody else holds it, or whoever does has not renewed it in time."""
+    while True:
+        lease = await cluster.get(lock.id) or await _made(lock, cluster)
+        if lease.spec.get("holderIdentity") == lock.holder or not _is_held(lock, lease, clock):
+            return lease
+        left = until - clock.now()
+        if left <= 0:
+            raise LockedError(
+                f"{_told(lease, clock)}; wait for it to end, or give --lock-timeout more time (lock: {lock.id})"
+            )
+        tell(Queued(clock.now(), _told(lease, clock), lock.patience))
+        await clock.sleep(min(LOOK_AGAIN, left))
+
+
+async def _made(lock: Lock, cluster: Cluster) -> Resource:
+    try:
+        return await cluster.apply(_lease(lock, {}))
+    except RejectedError as error:
+        raise ClusterError(
+            f"the lock {lock.id} cannot be made: {error.reason}; name another namespace with --lock-namespace"
+        ) from error
 
 
 def _is_held(lock: Lock, lease: Resource, clock: Clock) -> bool:
@@ -112,32 +191,26 @@ def _is_held(lock: Lock, lease: Resource, clock: Clock) -> bool:
     return not lock.has_ended(lease.annotations.get(PROCESS, ""))
 
 
-def _told(lease: Resource) -> str:
-    return f"{lease.spec['holderIdentity']} is rolling out to this mesh since {lease.spec.get('acquireTime', '?')}"
+def _told(lease: Resource, clock: Clock) -> str:
+    since = _time(lease.spec.get("acquireTime"))
+    ago = f", for {duration(max(0.0, (clock.wall() - since).total_seconds()))}" if since else ""
+    when = f" since {since:%Y-%m-%d %H:%M:%S} UTC{ago}" if since else ""
+    return f"{lease.spec['holderIdentity']} is rolling out to this mesh{when}"
 
 
-async def _renew(
-    lock: Lock,
-    cluster: Cluster,
-    clock: Clock,
-    lease: Resource,
-    body: asyncio.Task[object] | None,
-    lost: list[ClusterChangedError],
-) -> Resource:
+async def _keep(hold: Hold, body: asyncio.Task[object] | None, lost: list[LockedError]) -> None:
     """Renew the Lease three times in its duration; stop the rollout if somebody else has it."""
-    acquired = _time(lease.spec.get("acquireTime")) or clock.wall()
     while True:
-        await clock.sleep(lock.duration / 3)
+        await hold.clock.sleep(hold.lock.duration / 3)
         try:
-            lease = await cluster.apply(_held(lock, clock, lease.resource_version, acquired=acquired))
-        except ClusterChangedError as error:
+            # An API server that is silent for a moment leaves two more tries.
+            with suppress(ClusterError):
+                await hold.renew()
+        except LockedError as error:
             lost.append(error)
             if body is not None:
                 body.cancel()
-            return lease
-        except ClusterError:
-            # The API server is silent for a moment; the Lease lasts for two more tries.
-            continue
+            return
 
 
 async def _release(lock: Lock, cluster: Cluster) -> None:

@@ -18,6 +18,7 @@ from safeapply.rollout.events import (
     NoProxies,
     PlanStarted,
     Queued,
+    Replanned,
     ReplicasAsked,
     Settled,
     Soaking,
@@ -102,6 +103,8 @@ class Progress:
                 return replace(self, now=at, queued=why)
             case PlanStarted(at=at, plan=plan):
                 return Progress(plan, at, at, _pending(plan))
+            case Replanned(at=at, plan=plan, step=step):
+                return replace(self, now=at, plan=plan, steps=self._going_on(plan, step))
             case Settled():
                 done = tuple(replace(step, state=State.DONE) for step in self.steps)
                 return replace(self, now=event.at, ended=event, steps=done)
@@ -118,6 +121,11 @@ class Progress:
         """The step that something is going on in."""
         busy = (State.WAITING, State.SOAKING, State.WRITING)
         return next((step for step in self.steps if step.state in busy), None)
+
+    def _going_on(self, plan: Plan, first: int) -> tuple[StepProgress, ...]:
+        """Return the steps as they were done, and from some number on as they are planned now."""
+        done = tuple(replace(s, state=State.DONE, writes=len(s.wrote)) for s in self.steps if s.number < first)
+        return (*done, *(one for one in _pending(plan) if one.number >= first))
 
     def _with_step(self, number: int) -> tuple[StepProgress, ...]:
         """Return the steps, with a wait after the last one where an event speaks of it unannounced."""

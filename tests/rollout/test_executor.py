@@ -8,7 +8,6 @@ from contextlib import suppress
 import pytest
 
 from safeapply.errors import BarrierTimeoutError, ClusterChangedError, LockedError, RejectedError
-from safeapply.istio.replicas import Written
 from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
 from safeapply.resources.objects import Namespace, Resource, ResourceId
 from safeapply.rollout.events import Event, PlanStarted, Queued, Settled, Soaking, Stopped, Wrote
@@ -158,13 +157,13 @@ async def test_an_interrupted_rollout_says_where_it_stopped() -> None:
 
 async def test_before_a_removal_istiod_has_seen_every_write_of_this_run_and_of_the_one_before() -> None:
     """A run that goes on where a killed one stopped has not written what matters, but has seen it live."""
-    world = World(always(HAS))
+    before = resource("before", "8")
+    world = World(always(HAS), before)
     world.cluster.pods.append(istiod("istiod"))
     seen = {"one": "101", "before": "7"}
     istiods = MemoryIstiods(world.clock, {"istiod": lambda now: {**seen, "before": "8" if now > 5.0 else "7"}})
-    live = Written(resource("before").id, "8")
     gone = ClusterUnreferenced(ClusterName("outbound|9080|v1|reviews.default.svc.cluster.local"))
-    await world.carry_out(step("one"), step("two", expect=(gone,)), istiods=istiods, live=(live,))
+    await world.carry_out(step("one"), step("two", expect=(gone,)), istiods=istiods, live={before.id: before})
     written = {event.resource.name: event.at for event in world.events if isinstance(event, Wrote)}
     assert written["one"] < 1.0
     assert 5.0 <= written["two"] < 9.0
@@ -275,7 +274,8 @@ async def test_a_lease_that_was_lost_ends_the_rollout() -> None:
 
     async def robbed() -> None:
         async with held(lock, cluster, clock):
-            await cluster.apply(cluster.objects[lock.id])
+            lease = cluster.objects[lock.id]
+            await cluster.apply(Resource(lock.id, {**lease.document, "spec": {"holderIdentity": "bob"}}))
             await clock.sleep(1000.0)
 
     with pytest.raises(LockedError, match="taken over"):

@@ -105,6 +105,13 @@ class Mesh:
         kept = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod["spec"]}
         StoredObjects(self.store).create(kept)
 
+    async def restart_api(self, *, seconds: float) -> None:
+        """Stop the API server, and start it again at its address after as long; what it holds it keeps."""
+        port = int(self.api.url.rpartition(":")[2])
+        await self.api.stop()
+        await asyncio.sleep(seconds)
+        await self.api.start(port)
+
     async def settled(self, *, within: float) -> None:
         """Return when every pod is ready and every Envoy has confirmed the newest configuration.
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Final
 
 import yaml
@@ -21,6 +22,7 @@ from safeapply.sandbox.apiserver.access import Access, User
 from safeapply.sandbox.apiserver.bodies import PatchType, decode_object, encode
 from safeapply.sandbox.apiserver.chunks import part_of
 from safeapply.sandbox.apiserver.discovery import AGGREGATED, VERSION, discovery_of, paths_of
+from safeapply.sandbox.apiserver.faults import STATUSES, ApiFault, ApiFaults
 from safeapply.sandbox.apiserver.paths import Place, place_of
 from safeapply.sandbox.apiserver.portforward import forward, ports_of
 from safeapply.sandbox.apiserver.representations import form_of, list_of, one_of
@@ -65,6 +67,8 @@ class ApiServer:
         """Asked for each request (verb, object); a reason answers 403. For a collection the name is empty."""
         self.access: Access | None = None
         """Who may do what; None for everybody everything."""
+        self.faults: ApiFaults | None = None
+        """What goes wrong with requests; None for nothing."""
         self.url = ""
         self._store = store
         self._admin_address = admin_address
@@ -112,7 +116,7 @@ class ApiServer:
         if self._latency:
             await asyncio.sleep(self._latency)
         try:
-            return await self._answer(request)
+            return await self._answer_or_fail(request)
         except StatusError as error:
             return _json(error.document, status=error.code)
         except web.HTTPRequestEntityTooLarge:
@@ -123,6 +127,33 @@ class ApiServer:
             server_logger.exception("%s %s failed", request.method, request.path)
             refusal = internal(error)
             return _json(refusal.document, status=refusal.code)
+
+    async def _answer_or_fail(self, request: web.Request) -> web.StreamResponse:
+        """Answer, unless a fault is drawn that keeps the request or its answer from arriving."""
+        watch = request.query.get("watch") in {"1", "true"}
+        fault = None if self.faults is None else self.faults.draw(request.method, watch=watch)
+        if self.faults is None or fault is None:
+            return await self._answer(request)
+        if (refusal := STATUSES.get(fault)) is not None:
+            headers = {"Retry-After": "1"} if fault is ApiFault.TOO_MANY else {}
+            return _json(refusal.document, status=refusal.code, headers=headers)
+        if fault is not ApiFault.RESET:
+            answer = await self._late_answer(request, fault, self.faults.seconds())
+            if fault is ApiFault.LATE:
+                return answer
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError
+
+    async def _late_answer(self, request: web.Request, fault: ApiFault, seconds: float) -> web.StreamResponse:
+        """Answer late; a watch that is to be dropped ends after as long."""
+        if fault is ApiFault.LATE:
+            await asyncio.sleep(seconds)
+        try:
+            async with asyncio.timeout(seconds if fault is ApiFault.DROPPED_WATCH else None):
+                return await self._answer(request)
+        except TimeoutError:
+            return web.Response()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         user = self._user_of(request)
@@ -232,5 +263,11 @@ def _applies(request: web.Request) -> bool:
     return request.content_type == PatchType.APPLY.value
 
 
-def _json(document: Mapping[str, Any], *, status: int = HTTPStatus.OK, content_type: str = JSON) -> web.Response:
-    return web.Response(body=encode(document), status=status, headers={"Content-Type": content_type})
+def _json(
+    document: Mapping[str, Any],
+    *,
+    status: int = HTTPStatus.OK,
+    content_type: str = JSON,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> web.Response:
+    return web.Response(body=encode(document), status=status, headers={"Content-Type": content_type, **headers})

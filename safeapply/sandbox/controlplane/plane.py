@@ -208,6 +208,12 @@ class ControlPlane:
         """Let a dropped proxy connect again; its Envoy tries every so often."""
         self._faults.dropped.discard(proxy)
 
+    async def restart(self, number: int, *, seconds: float) -> None:
+        """Stop a replica, and start it again after as long; its proxies keep what they have and connect anew."""
+        await self._branches[number].stop()
+        await asyncio.sleep(seconds)
+        await self._branches[number].start()
+
     def _sound(self, resource_id: ResourceId, document: Document) -> Document | None:
         """Return the document, or None where istiod would refuse it too; the API server's validation is light."""
         self._ignored.pop(resource_id, None)

@@ -7,7 +7,8 @@
     │   ├── ClusterUnreachableError
     │   ├── ForbiddenError         the user lacks rights
     │   ├── RejectedError          the API server refused one object
-    │   └── ClusterChangedError    an object is not what the plan saw            exit 5
+    │   ├── ClusterChangedError    an object is not what the plan saw            exit 5
+    │   └── StalePlanError         a saved plan is not what would be planned now exit 5
     ├── ProxyError                 one Envoy could not be read
     ├── IstiodError                one replica of istiod could not be asked
     ├── BarrierTimeoutError        an expectation outlived its deadline          exit 3
@@ -43,6 +44,7 @@ __all__ = [
     "RejectedError",
     "SafeApplyError",
     "SandboxError",
+    "StalePlanError",
     "UsageError",
     "WorkloadFailedError",
 ]
@@ -150,6 +152,19 @@ class ClusterChangedError(ClusterError):
         told = "".join(f"\n  {one}" for one in self.difference)
         rest = f"; what remains would be another plan:{told}\nLook at it, and" if told else ";"
         super().__init__(f"{resource} changed since the plan was made ({reason}){rest} run the command again")
+
+
+class StalePlanError(ClusterError):
+    """A saved plan is not what would be planned now."""
+
+    exit_code = 5
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        told = "".join(f"\n  {one}" for one in self.reasons)
+        super().__init__(
+            f"the saved plan is stale:{told}\nNothing was written; make it again with safeapply plan --out"
+        )
 
 
 class ProxyError(SafeApplyError):

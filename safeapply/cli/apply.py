@@ -24,6 +24,7 @@ from safeapply.cli.options import (
     Prune,
     Recursive,
     Report,
+    SavedPlan,
     Selector,
     Soak,
     Timeout,
@@ -37,6 +38,7 @@ __all__ = ["apply", "delete"]
 
 
 def apply(  # noqa: PLR0913  one parameter for each option
+    plan_file: SavedPlan = None,
     *,
     filename: Filenames = None,
     recursive: Recursive = False,
@@ -72,14 +74,22 @@ def apply(  # noqa: PLR0913  one parameter for each option
     from safeapply.cli.inputs import Pruning
     from safeapply.cli.planning import Files, Wanted
     from safeapply.cli.reach import reach_of
+    from safeapply.cli.saved import load
     from safeapply.cli.session import Manner, roll_out
+    from safeapply.errors import UsageError
     from safeapply.resources.objects import Namespace
 
     files = Files(filename, recursive, namespace)
 
     pruning = Pruning(prune, selector, applyset)
 
+    if plan_file is not None and (filename or prune):
+        raise UsageError(f"{plan_file} is a saved plan, which has its manifests: leave out -f and --prune")
+    saved = load(plan_file) if plan_file is not None else None
+
     def wants(default: Namespace) -> Wanted:
+        if saved is not None:
+            return saved.wanted
         return Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=soak)
 
     manner = Manner(
@@ -87,7 +97,8 @@ def apply(  # noqa: PLR0913  one parameter for each option
         context=context,
         root_namespace=Namespace(istio_namespace),
         output=output,
-        yes=yes,
+        yes=yes or saved is not None,
+        check=saved.check if saved is not None else None,
         dry_run=dry_run,
         force_conflicts=force_conflicts,
         barrier_timeout=seconds_of(barrier_timeout, option="--barrier-timeout"),

@@ -27,6 +27,8 @@ __all__ = [
     "Prune",
     "Recursive",
     "Report",
+    "SaveTo",
+    "SavedPlan",
     "Selector",
     "Soak",
     "Timeout",
@@ -128,6 +130,16 @@ Report: TypeAlias = Annotated[
 ]
 Verbose: TypeAlias = Annotated[
     bool, typer.Option("--verbose", "-v", help="Tell every change of a count, line by line.")
+]
+SaveTo: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="Save the plan here, for safeapply apply FILE."),
+]
+SavedPlan: TypeAlias = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[PLAN]", help="A plan that was saved by plan --out, instead of -f.", show_default=False
+    ),
 ]
 Live: TypeAlias = Annotated[
     str | None, typer.Option("--live", help="Plan against this directory instead of a cluster.", metavar="DIR")

@@ -18,6 +18,7 @@ from safeapply.cli.options import (
     OutputFormat,
     Prune,
     Recursive,
+    SaveTo,
     Selector,
     Soak,
 )
@@ -46,6 +47,7 @@ def plan(  # noqa: PLR0913  one parameter for each option
     istio_namespace: IstioNamespace = "istio-system",
     kubeconfig: Kubeconfig = None,
     context: Context = None,
+    out: SaveTo = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say for each step what would fail if it did not wait.")
     ] = False,
@@ -56,16 +58,22 @@ def plan(  # noqa: PLR0913  one parameter for each option
     """Show the steps from live to desired, what each waits for and why; write nothing."""
     from dataclasses import replace
 
+    from safeapply.cli.durations import seconds_of
     from safeapply.cli.inputs import Pruning
     from safeapply.cli.planning import Files, Wanted, plan_offline
+    from safeapply.errors import UsageError
     from safeapply.resources.objects import Namespace
 
+    if out is not None and (live is not None or explain):
+        raise UsageError("--out saves a plan for a cluster; it goes neither with --live nor with --explain")
     files = Files(filename, recursive, namespace)
+    asked: list[Wanted] = []
 
     pruning = Pruning(prune, selector, applyset)
 
     def wants(default: Namespace) -> Wanted:
         wanted = Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=soak)
+        asked.append(wanted)
         return replace(wanted, explain=explain)
 
     if live is not None:
@@ -76,6 +84,12 @@ def plan(  # noqa: PLR0913  one parameter for each option
 
         made = planned_online(wants, kubeconfig=kubeconfig, context=context)
     show(made, output)
+    if out is not None and not made.plan.refusals:
+        from safeapply.cli.saved import Request, save
+
+        request = Request(pruning, namespace or "", istio_namespace, seconds_of(soak, option="--soak"))
+        save(out, request, asked[0], made)
+        typer.echo(f"saved; carry it out with: safeapply apply {out}", err=True)
     if made.plan.refusals:
         raise typer.Exit(REFUSED)
     if detailed_exitcode and made.plan.steps:

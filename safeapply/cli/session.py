@@ -66,6 +66,8 @@ class Manner:
     """The word for what is taken away: deleted, or pruned."""
     report: Path | None
     """Where the JSON report of the rollout goes, beside what is printed."""
+    check: Callable[[Planned], None] | None = None
+    """Raises unless the plan is the one that was agreed to before."""
 
 
 def planned_online(wants: Wants, *, kubeconfig: str | None, context: str | None) -> Planned:
@@ -99,6 +101,8 @@ def roll_out(wants: Wants, manner: Manner) -> int:
                 again = await plan_against(wanted, cluster)
                 return Fresh(again.plan, again.live)
 
+            if manner.check is not None:
+                manner.check(made)
             if made.plan.refusals:
                 return _refuse(made, manner)
             if not made.plan.steps or manner.dry_run is not DryRun.NONE:
@@ -129,6 +133,7 @@ async def _carry_out(
         root_namespace=manner.root_namespace,
         live=made.live,
         replan=replan,
+        any_plan=manner.yes and manner.check is None,
         barrier_timeout=manner.barrier_timeout,
         deletion=manner.deletion,
         lock=Lock(manner.lock_namespace, _holder(), own_process(), has_ended, patience=manner.lock_timeout),

@@ -70,6 +70,8 @@ class RolloutOptions:
     root_namespace: Namespace = ISTIO_SYSTEM
     live: Mapping[ResourceId, Resource] | None = None
     """What the plan was made with: all that decides where requests go is to be so still before each step."""
+    any_plan: bool = False
+    """Whether, as long as nothing is written, another plan than the one that was shown will do: nobody is asked."""
     replan: Callable[[], Awaitable[Fresh]] | None = None
     """Reads the cluster and plans again, when it is not what the plan saw."""
 
@@ -177,12 +179,13 @@ class _Rollout:
         self.plans += 1
         fresh = await self.options.replan()
         left = [o for step in self.plan.steps[self.step - 1 :] for o in step.operations if o not in self.done]
-        if difference := surprises(left, fresh.plan):
+        untouched = self.options.any_plan and self.step == 1 and not self.done and not fresh.plan.refusals
+        if not untouched and (difference := surprises(left, fresh.plan)):
             resource, reason = (
                 (error.resource, error.reason) if isinstance(error, ClusterChangedError) else ("the cluster", why)
             )
             raise ClusterChangedError(resource, reason, difference) from error
-        self._go_on(fresh, left, why)
+        self._go_on(fresh, () if untouched else left, why)
 
     def _go_on(self, fresh: Fresh, left: Sequence[Operation], why: str) -> None:
         """Take what was done for the first steps of a plan, and the new plan for the others."""

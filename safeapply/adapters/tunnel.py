@@ -38,19 +38,19 @@ class _ForwardedPort:
     async def send(self, data: bytes) -> None:
         await self._socket.send_bytes(bytes([DATA]) + data)
 
-    async def receive(self) -> bytes:
+    async def receive(self) -> memoryview:
         while True:
             message = await self._socket.receive()
             if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
                 raise TunnelError("the API server closed the port-forward before the answer was whole")
-            channel, payload = message.data[0], message.data[1:]
+            channel, payload = message.data[0], memoryview(message.data)[1:]
             if channel not in self._greeted:
                 self._greeted.add(channel)
                 payload = payload[PORT_BYTES:]
             if channel == ERROR and payload:
-                raise TunnelError(payload.decode(errors="replace").strip())
+                raise TunnelError(bytes(payload).decode(errors="replace").strip())
             if channel == DATA and payload:
-                return bytes(payload)
+                return payload
 
     async def close(self) -> None:
         await self._socket.close()

@@ -87,15 +87,23 @@ async def test_a_forgotten_past_is_listed_anew(tmp_path: Path) -> None:
 async def test_a_watch_that_the_server_ends_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Servers end every watch after a while; the next one goes on where it ended."""
     monkeypatch.setattr(watches, "SECONDS", 1)
+    begun, taken_up = list[str](), asyncio.Event()
+
+    def count(verb: str, _: object) -> None:
+        begun.extend([verb] if verb == "watch" else [])
+        if len(begun) > 1:
+            taken_up.set()
+
     async with (
         asyncio.timeout(PATIENCE),
-        served(tmp_path) as (store, _, cluster),
+        served(tmp_path) as (store, server, cluster),
         aclosing(cluster.watch(POD)) as sightings,
     ):
+        server.deny = count
         assert told(await anext(sightings)) == "listed "
         coming = asyncio.ensure_future(anext(sightings))
-        done, _ = await asyncio.wait([coming], timeout=1.5)
-        assert not done
+        await taken_up.wait()
+        assert not coming.done()
         store.create(pod("a"))
         assert told(await coming) == "changed a"
 

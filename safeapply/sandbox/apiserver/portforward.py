@@ -52,10 +52,14 @@ async def forward(
     address_of: Callable[[int], str | None],
     *,
     closing: asyncio.Event,
-) -> web.WebSocketResponse:
+) -> web.StreamResponse:
     """Carry bytes between a client and a pod until one of them, or the server, closes."""
     socket = web.WebSocketResponse(protocols=(PROTOCOL,), compress=False, max_msg_size=0)
-    await socket.prepare(request)
+    try:
+        await socket.prepare(request)
+    except ConnectionError:
+        # Whoever asked has left: that is no failure of the server's, and nobody reads what is answered.
+        return web.Response()
     lines: list[_Line] = []
     with contextlib.suppress(ConnectionError):
         try:

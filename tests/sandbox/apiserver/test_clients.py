@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientError, ClientSession, web
+from aiohttp.test_utils import TestServer
 from kubernetes import client as official
 from kubernetes import watch
 from kubernetes.aio import client as aio
@@ -19,6 +21,7 @@ from kubernetes.aio.stream import WsApiClient
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import ConflictError, NotFoundError, UnprocessibleEntityError
 
+from safeapply.sandbox.apiserver.portforward import PROTOCOL, forward
 from tests.sandbox.apiserver.cluster import APPLY, MERGE, PATIENCE, Cluster, config, rule, service
 
 RULES = ("networking.istio.io", "v1", "default", "destinationrules")
@@ -187,6 +190,24 @@ async def test_a_port_of_a_pod_is_reached_through_the_server(cluster: Cluster, t
     *_, refused = await _forwarded(cluster, 15001)
     assert refused[:1] == b"\x01"
     assert b"connection refused" in refused
+
+
+async def test_a_client_that_leaves_before_its_port_forward_begins_is_no_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever hangs up while the server answers the handshake leaves no traceback behind."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return await forward(request, (15000,), lambda _: None, closing=asyncio.Event())
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    async with asyncio.timeout(PATIENCE), TestServer(app) as server, ClientSession() as session:
+        with pytest.raises(ClientError):
+            await session.ws_connect(server.make_url("/"), protocols=(PROTOCOL,))
+    assert not [one for one in caplog.records if one.exc_info]
 
 
 async def _forwarded(cluster: Cluster, port: int) -> list[bytes]:

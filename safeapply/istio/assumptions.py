@@ -77,7 +77,9 @@ def _service(host: Host, ports: set[int], mesh: MeshSettings) -> Services:
         else ResourceId(SERVICE_ENTRY.group, SERVICE_ENTRY.kind, mesh.root_namespace, host)
     )
     numbers = tuple(Port(number, http=True, tcp=True) for number in sorted(ports or {80}))
-    return Services(owner, (Service(owner, "", host, numbers, (), None),))
+    # Nobody says which pods stand behind it; those of a Service mostly bear its name.
+    selector = (("app", name),) if owner.group_kind == SERVICE else ()
+    return Services(owner, (Service(owner, "", host, numbers, selector, None),))
 
 
 def _gateway(name: str) -> Gateway:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from safeapply.istio.kinds import DestinationRule, Gateway, Services, Sidecar, VirtualService
+from safeapply.istio.kinds import DestinationRule, Gateway, PeerAuthentication, Services, Sidecar, VirtualService
 from safeapply.istio.proxies import Labels, Proxy, ProxyClass, Role
 from safeapply.istio.snapshot import Snapshot
 
@@ -17,7 +17,7 @@ def label_keys(snapshot: Snapshot) -> frozenset[str]:
     for versions in snapshot.versions.values():
         for declaration in versions:
             match declaration:
-                case Gateway(selector=selector):
+                case Gateway(selector=selector) | PeerAuthentication(selector=selector):
                     keys.update(key for key, _ in selector)
                 case DestinationRule(selector=pairs) | Sidecar(selector=pairs) if pairs is not None:
                     keys.update(key for key, _ in pairs)

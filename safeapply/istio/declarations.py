@@ -8,25 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from operator import itemgetter
+from typing import Final
 
 from safeapply.istio.hosts import resolve, service_host
 from safeapply.istio.kinds import (
     DESTINATION_RULE,
     GATEWAY,
     MESH,
-    POD,
+    PEER_AUTHENTICATION,
     SERVICE,
     SERVICE_ENTRY,
     SIDECAR,
     VIRTUAL_SERVICE,
-    WORKLOAD_KINDS,
     Declaration,
     Destination,
     DestinationRule,
     Gateway,
     Match,
-    Pairs,
+    PeerAuthentication,
     Port,
     Rule,
     Server,
@@ -36,8 +36,9 @@ from safeapply.istio.kinds import (
     Subset,
     Traffic,
     VirtualService,
-    Workload,
 )
+from safeapply.istio.tls import Mode, tls_policy
+from safeapply.istio.workloads import declare_workload, pairs
 from safeapply.resources.objects import Document, FieldPath, GroupKind, Namespace, Resource, ResourceId
 from safeapply.xds.names import Host
 
@@ -65,22 +66,7 @@ def declare(resource: Resource, *, created: str, domain: str) -> Declaration | N
     if kind == SERVICE:
         return reader.service(resource)
     read = _READERS.get(kind)
-    return _workload(resource) if read is None else read(reader, resource.spec)
-
-
-def _workload(resource: Resource) -> Workload | None:
-    kind = resource.id.group_kind
-    if kind in WORKLOAD_KINDS and resource.spec.get("replicas") != 0:
-        template = resource.spec.get("template") or {}
-        return Workload(resource.id, _pairs((template.get("metadata") or {}).get("labels")))
-    if kind == POD and _ready(resource):
-        return Workload(resource.id, _pairs(resource.labels))
-    return None
-
-
-def _ready(pod: Resource) -> bool:
-    conditions = (pod.document.get("status") or {}).get("conditions") or ()
-    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+    return declare_workload(resource) if read is None else read(reader, resource.spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +96,16 @@ class _Reader:
             host=self._host(str(spec.get("host") or "")),
             # A rule with a selector is private to its namespace, whatever it says (ISTIO.md 3.4).
             export_to=_export_to(spec) if selector is None else frozenset({"."}),
-            selector=None if selector is None else _pairs(selector.get("matchLabels")),
-            subsets=tuple(Subset(str(s["name"]), _pairs(s.get("labels"))) for s in spec.get("subsets") or ()),
+            selector=None if selector is None else pairs(selector.get("matchLabels")),
+            subsets=tuple(
+                Subset(str(s["name"]), pairs(s.get("labels")), tls_policy(s)) for s in spec.get("subsets") or ()
+            ),
+            tls=tls_policy(spec),
         )
 
     def gateway(self, spec: Document) -> Gateway:
         servers = tuple(self._server(server) for server in spec.get("servers") or ())
-        return Gateway(self.id, _pairs(spec.get("selector")), servers)
+        return Gateway(self.id, pairs(spec.get("selector")), servers)
 
     def service(self, resource: Resource) -> Services:
         ports = tuple(p for p in resource.spec.get("ports") or () if p.get("protocol", "TCP") != "UDP")
@@ -126,18 +115,31 @@ class _Reader:
             created=self.created,
             host=service_host(self.id.name, self.id.namespace, domain=self.domain),
             ports=tuple(_port(p, str(p.get("appProtocol") or p.get("name") or "")) for p in ports),
-            selector=_pairs(resource.spec.get("selector")),
+            selector=pairs(resource.spec.get("selector")),
             export_to=None if exported is None else frozenset(part.strip() for part in exported.split(",")),
+            external=resource.spec.get("type") == "ExternalName",
+            headless=resource.spec.get("clusterIP") == "None",
         )
         return Services(self.id, (service,))
 
     def service_entry(self, spec: Document) -> Services:
         ports = tuple(_port(p, str(p.get("protocol") or "").lower()) for p in spec.get("ports") or ())
-        selector = _pairs((spec.get("workloadSelector") or {}).get("labels"))
+        selector = pairs((spec.get("workloadSelector") or {}).get("labels"))
         hosts = (self._host(host) for host in spec.get("hosts") or ())
+        external, visible = spec.get("location") != "MESH_INTERNAL", _export_to(spec)
         return Services(
             self.id,
-            tuple(Service(self.id, self.created, host, ports, selector, _export_to(spec)) for host in hosts),
+            tuple(Service(self.id, self.created, host, ports, selector, visible, external) for host in hosts),
+        )
+
+    def peer_authentication(self, spec: Document) -> PeerAuthentication:
+        ports = spec.get("portLevelMtls") or {}
+        return PeerAuthentication(
+            id=self.id,
+            created=self.created,
+            selector=pairs((spec.get("selector") or {}).get("matchLabels")),
+            mode=_mode(spec.get("mtls")),
+            ports=tuple(sorted(((int(port), _mode(mtls)) for port, mtls in ports.items()), key=itemgetter(0))),
         )
 
     def sidecar(self, spec: Document) -> Sidecar:
@@ -148,7 +150,7 @@ class _Reader:
         return Sidecar(
             id=self.id,
             created=self.created,
-            selector=None if selector is None else _pairs(selector.get("labels")),
+            selector=None if selector is None else pairs(selector.get("labels")),
             egress=tuple(one for one in named if not one[0].startswith(EXCLUDED)),
             excluded=tuple((s.removeprefix(EXCLUDED) or "*", h) for s, h in named if s.startswith(EXCLUDED)),
         )
@@ -202,7 +204,7 @@ class _Reader:
         return Match(
             gateways=frozenset(self._gateway_name(name) for name in match.get("gateways") or ()),
             port=match.get("port"),
-            source_labels=_pairs(match.get("sourceLabels")),
+            source_labels=pairs(match.get("sourceLabels")),
             source_namespace=str(match.get("sourceNamespace") or ""),
             request=", ".join(f"{key} {_said(match[key])}" for key in sorted(match.keys() - OF_PROXIES)),
             all=_lets_all_through(traffic, match),
@@ -252,7 +254,12 @@ def _port(port: Document, protocol: str) -> Port:
         int(port["number"] if "number" in port else port["port"]),
         http=known not in TCP_PROTOCOLS,
         tcp=known not in HTTP_PROTOCOLS,
+        target=str(port.get("targetPort") or ""),
     )
+
+
+def _mode(mtls: Document | None) -> Mode:
+    return Mode((mtls or {}).get("mode") or Mode.UNSET)
 
 
 def _said(value: object) -> str:
@@ -271,14 +278,11 @@ def _export_to(spec: Document) -> frozenset[str] | None:
     return frozenset(map(str, values)) if values else None
 
 
-def _pairs(labels: Mapping[str, Any] | None) -> Pairs:
-    return tuple(sorted((str(key), str(value)) for key, value in (labels or {}).items()))
-
-
 _READERS: Final[Mapping[GroupKind, Callable[[_Reader, Document], Declaration]]] = {
     VIRTUAL_SERVICE: _Reader.virtual_service,
     DESTINATION_RULE: _Reader.destination_rule,
     GATEWAY: _Reader.gateway,
     SERVICE_ENTRY: _Reader.service_entry,
     SIDECAR: _Reader.sidecar,
+    PEER_AUTHENTICATION: _Reader.peer_authentication,
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from safeapply.istio.tls import Mode, TlsPolicy
 from safeapply.resources.objects import FieldPath, GroupKind, Namespace, ResourceId
 from safeapply.xds.names import Host
 
@@ -18,6 +19,7 @@ __all__ = [
     "GATEWAY",
     "MESH",
     "NEWEST",
+    "PEER_AUTHENTICATION",
     "POD",
     "ROUTING_KINDS",
     "SERVICE",
@@ -30,6 +32,7 @@ __all__ = [
     "DestinationRule",
     "Gateway",
     "Match",
+    "PeerAuthentication",
     "Port",
     "Rule",
     "Server",
@@ -49,13 +52,15 @@ GATEWAY = GroupKind(NETWORKING, "Gateway")
 SERVICE_ENTRY = GroupKind(NETWORKING, "ServiceEntry")
 SERVICE = GroupKind("", "Service")
 SIDECAR = GroupKind(NETWORKING, "Sidecar")
+PEER_AUTHENTICATION = GroupKind("security.istio.io", "PeerAuthentication")
 POD = GroupKind("", "Pod")
 WORKLOAD_KINDS = (
     GroupKind("apps", "Deployment"),
     GroupKind("apps", "StatefulSet"),
     GroupKind("apps", "DaemonSet"),
 )
-ROUTING_KINDS = (VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, SERVICE, SIDECAR)
+ROUTING_KINDS = (VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, SERVICE, SIDECAR, PEER_AUTHENTICATION)
+"""The kinds that decide where requests go, and whether they are let in there."""
 
 MESH = "mesh"
 """The reserved gateway name that stands for all sidecars."""
@@ -81,11 +86,13 @@ class Subset:
 
     name: str
     labels: Pairs
+    tls: TlsPolicy | None = None
+    """None where it has no ``trafficPolicy``."""
 
 
 @dataclass(frozen=True, slots=True)
 class DestinationRule:
-    """What clients need to know of a host: here, its subsets and who may see them."""
+    """What clients need to know of a host: its subsets, their TLS, and who may see them."""
 
     id: ResourceId
     created: str
@@ -94,6 +101,8 @@ class DestinationRule:
     """None where the field is absent: Istio does not take that for ``*`` when it merges (ISTIO.md 3.3)."""
     selector: Pairs | None
     subsets: tuple[Subset, ...]
+    tls: TlsPolicy | None = None
+    """None where it has no ``trafficPolicy``."""
 
     @property
     def age(self) -> tuple[str, str, str]:
@@ -190,6 +199,8 @@ class Port:
     http: bool
     tcp: bool
     """Both are true where Istio sniffs the protocol."""
+    target: str = ""
+    """The pods' port, by number or name; empty where it is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +213,9 @@ class Service:
     ports: tuple[Port, ...]
     selector: Pairs
     export_to: frozenset[str] | None
+    external: bool = False
+    """Whether it lies outside the mesh, and knows nothing of its TLS."""
+    headless: bool = False
 
     @property
     def namespace(self) -> Namespace:
@@ -246,6 +260,30 @@ class Workload:
 
     id: ResourceId
     labels: Pairs
+    sidecar: bool = True
+    """Whether an Envoy stands before it."""
+    ports: tuple[tuple[str, int], ...] = ()
+    """Those that have a name."""
 
 
-Declaration: TypeAlias = VirtualService | DestinationRule | Gateway | Services | Sidecar | Workload
+@dataclass(frozen=True, slots=True)
+class PeerAuthentication:
+    """What some servers accept of other members of the mesh (ISTIO.md 6.1)."""
+
+    id: ResourceId
+    created: str
+    selector: Pairs
+    """Empty for all workloads of the namespace, or of the mesh if it is the root namespace."""
+    mode: Mode
+    ports: tuple[tuple[int, Mode], ...]
+    """``portLevelMtls``, by the ports of the workload."""
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """Istio's order of objects of one kind: creation time, name, namespace."""
+        return (self.created, self.id.name, self.id.namespace)
+
+
+Declaration: TypeAlias = (
+    VirtualService | DestinationRule | Gateway | Services | Sidecar | Workload | PeerAuthentication
+)

@@ -19,7 +19,7 @@ from safeapply.istio.snapshot import Snapshot
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["Locality", "localities"]
+__all__ = ["Locality", "localities", "met"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,14 @@ def localities(
             hosts=tuple(host for host in own_hosts if host in wanted),
             crowds=people.told_apart(_audiences(snapshot, own_routes, own_hosts)),
         )
+
+
+def met(snapshot: Snapshot, classes: Iterable[ProxyClass], hosts: Iterable[Host]) -> Iterator[Locality]:
+    """Yield the parts into which some hosts fall, with all routes that lead to them or serve them."""
+    index, wanted = snapshot.index, tuple(hosts)
+    routes = dict.fromkeys(r for h in wanted for r in (*index.referring.get(h, ()), *index.routes_for(h)))
+    roots = (root for route in routes for root in index.roots.get(route, ()))
+    return localities(snapshot, classes, dict.fromkeys((*routes, *roots)), wanted)
 
 
 def _connected(

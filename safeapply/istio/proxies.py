@@ -15,7 +15,17 @@ from typing import NewType
 
 from safeapply.resources.objects import Document, Namespace, Resource
 
-__all__ = ["Condition", "Labels", "Proxy", "ProxyClass", "ProxyId", "Role", "proxy_of_pod", "revision_of"]
+__all__ = [
+    "Condition",
+    "Labels",
+    "Proxy",
+    "ProxyClass",
+    "ProxyId",
+    "Role",
+    "has_sidecar",
+    "proxy_of_pod",
+    "revision_of",
+]
 
 ProxyId = NewType("ProxyId", str)
 """``pod.namespace``, as istioctl prints it."""
@@ -23,6 +33,7 @@ ProxyId = NewType("ProxyId", str)
 PROXY_CONTAINER = "istio-proxy"
 ZTUNNEL = "ztunnel"
 REVISION = "istio.io/rev"
+TLS_MODE = "security.istio.io/tlsMode"
 INJECTED = "sidecar.istio.io/status"
 """The annotation in which the injector says what it did, as JSON."""
 
@@ -145,6 +156,16 @@ def proxy_of_pod(pod: Resource) -> Proxy | None:
         revision=revision_of(pod),
         node=str(pod.spec.get("nodeName") or ""),
         restarts=int(own.get("restartCount") or 0),
+    )
+
+
+def has_sidecar(pod: Resource) -> bool:
+    """Tell whether istiod takes an Envoy to stand before a pod: by the injector's label, or by its container."""
+    said = pod.labels.get(TLS_MODE)
+    if said is not None:
+        return said == "istio"
+    return any(
+        one.get("name") == PROXY_CONTAINER and ZTUNNEL not in (one.get("args") or ()) for one in _containers(pod)
     )
 
 

@@ -8,12 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from safeapply.istio.hosts import is_wild, overlap
-from safeapply.istio.kinds import Declaration, DestinationRule, Gateway, Services, Sidecar, VirtualService
+from safeapply.istio.kinds import (
+    Declaration,
+    DestinationRule,
+    Gateway,
+    PeerAuthentication,
+    Services,
+    Sidecar,
+    VirtualService,
+    Workload,
+)
 from safeapply.istio.snapshot import Index
-from safeapply.resources.objects import ResourceId
+from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["hosts_in_reach", "routes_in_reach"]
+__all__ = ["hosts_in_reach", "hosts_met", "routes_in_reach"]
 
 
 def hosts_in_reach(index: Index, changed: Iterable[Declaration]) -> tuple[Host, ...]:
@@ -30,6 +39,42 @@ def routes_in_reach(index: Index, changed: Iterable[Declaration]) -> tuple[Resou
         # A delegate is evaluated through its roots.
         delegating.update(dict.fromkeys(index.roots.get(one, ())))
     return tuple(delegating)
+
+
+def hosts_met(index: Index, changed: Iterable[Declaration], root: Namespace) -> tuple[Host, ...]:
+    """Return the registered hosts whose clients may send, or whose servers may accept, something else (ISTIO.md 6).
+
+    Where nothing says a word of TLS there is none; and clients of whom no rule does send what their servers accept,
+    whichever routes and subsets they take.
+    """
+    if not index.guarded:
+        return ()
+    return tuple(dict.fromkeys(host for one in changed for host in _met(index, one, root)))
+
+
+def _met(index: Index, one: Declaration, root: Namespace) -> Iterator[Host]:
+    match one:
+        case PeerAuthentication():
+            yield from index.registry if one.id.namespace == root else _hosts_of(index, one.id.namespace)
+        case DestinationRule(host=host):
+            yield from (host for host in index.hosts_under(host) if _spoken_of(index, host))
+        case VirtualService(rules=rules):
+            named = (d.host for rule in rules for d in (*rule.destinations, *rule.mirrors))
+            yield from (host for host in named if host in index.registry and _spoken_of(index, host))
+        case Services(services=services):
+            yield from (service.host for service in services)
+        case Workload():
+            yield from _hosts_of(index, one.id.namespace)
+        case _:
+            pass
+
+
+def _hosts_of(index: Index, namespace: Namespace) -> Iterator[Host]:
+    return (host for host, owners in index.registry.items() if any(o.namespace == namespace for o in owners))
+
+
+def _spoken_of(index: Index, host: Host) -> bool:
+    return any(rule in index.speaking for rule in index.rules_for(host))
 
 
 def _hosts(index: Index, one: Declaration) -> Iterator[Host]:

@@ -14,7 +14,12 @@ from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.visibility import exported_to
 from safeapply.xds.names import Host
 
-__all__ = ["called_options", "service_options"]
+__all__ = ["called_options", "is_declared", "service_options"]
+
+
+def is_declared(snapshot: Snapshot, host: Host) -> bool:
+    """Tell whether a host is, or may be, in the registry."""
+    return any(any(snapshot.service_versions(one, host)) for one in snapshot.index.registry.get(host, ()))
 
 
 def service_options(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> tuple[Service | None, ...]:

@@ -18,6 +18,7 @@ from safeapply.istio.kinds import (
     Declaration,
     DestinationRule,
     Gateway,
+    PeerAuthentication,
     Service,
     Services,
     Sidecar,
@@ -47,6 +48,7 @@ class MeshSettings:
 
     root_namespace: Namespace = ISTIO_SYSTEM
     domain: str = "cluster.local"
+    auto_mtls: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,21 @@ class Index:
     """Services and ServiceEntries by the hosts that they declare."""
     plain: tuple[Host, ...]
     """Those of them that speak HTTP on port 80: without one there is no such listener on sidecars."""
+    authentications: Mapping[Namespace, tuple[ResourceId, ...]]
+    """PeerAuthentications by their namespace."""
+    authenticated_by: Mapping[Namespace, frozenset[str]]
+    """The labels by which they tell the workloads of their namespace apart."""
+    speaking: frozenset[ResourceId]
+    """DestinationRules of which some version names a TLS mode."""
     gateways: tuple[ResourceId, ...]
     workloads: tuple[Workload, ...]
     wild_rules: tuple[Host, ...]
     wild_routes: tuple[Host, ...]
+
+    @property
+    def guarded(self) -> bool:
+        """Whether anything in the mesh says a word of TLS: else everybody accepts what anybody sends."""
+        return bool(self.authentications or self.speaking)
 
     def rules_for(self, host: Host) -> Iterator[ResourceId]:
         """Yield the DestinationRules whose host covers this one."""
@@ -132,6 +145,10 @@ class Snapshot:
         """Return the versions of a Sidecar."""
         return tuple(v if isinstance(v, Sidecar) else None for v in self.versions.get(sidecar, (None,)))
 
+    def authentication_versions(self, policy: ResourceId) -> tuple[PeerAuthentication | None, ...]:
+        """Return the versions of a PeerAuthentication."""
+        return tuple(v if isinstance(v, PeerAuthentication) else None for v in self.versions.get(policy, (None,)))
+
     def service_versions(self, declaring: ResourceId, host: Host) -> tuple[Service | None, ...]:
         """Return the versions of a host's service, as one object declares it."""
         return tuple(_service(v, host) for v in self.versions.get(declaring, (None,)))
@@ -157,8 +174,22 @@ class _Lists:
     registry: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
     scoped_by_labels: bool = False
     plain: dict[Host, None] = field(default_factory=dict)
+    authentications: dict[Namespace, Ids] = field(default_factory=lambda: defaultdict(dict))
+    authenticated_by: dict[Namespace, set[str]] = field(default_factory=lambda: defaultdict(set))
+    speaking: Ids = field(default_factory=dict)
     gateways: Ids = field(default_factory=dict)
     workloads: list[Workload] = field(default_factory=list)
+
+    def rule(self, one: DestinationRule) -> None:
+        self.rules[one.host][one.id] = None
+        if any(policy is not None and policy.explicit for policy in (one.tls, *(s.tls for s in one.subsets))):
+            self.speaking[one.id] = None
+
+    def services(self, one: Services) -> None:
+        for service in one.services:
+            self.registry[service.host][one.id] = None
+            if (port := service.port(PLAIN_PORT)) is not None and port.http:
+                self.plain[service.host] = None
 
     def sidecar(self, one: Sidecar) -> None:
         own = one.id.namespace
@@ -186,18 +217,18 @@ def _indexed(versions: Declarations) -> Index:
     for one in _all(versions.values()):
         match one:
             case DestinationRule():
-                lists.rules[one.host][one.id] = None
+                lists.rule(one)
             case VirtualService():
                 lists.route(one)
             case Services():
-                for service in one.services:
-                    lists.registry[service.host][one.id] = None
-                    if (port := service.port(PLAIN_PORT)) is not None and port.http:
-                        lists.plain[service.host] = None
+                lists.services(one)
             case Gateway():
                 lists.gateways[one.id] = None
             case Sidecar():
                 lists.sidecar(one)
+            case PeerAuthentication():
+                lists.authentications[one.id.namespace][one.id] = None
+                lists.authenticated_by[one.id.namespace].update(key for key, _ in one.selector)
             case Workload():
                 lists.workloads.append(one)
     return Index(
@@ -215,6 +246,9 @@ def _indexed(versions: Declarations) -> Index:
         bound=_frozen(lists.bound),
         registry=_frozen(lists.registry),
         plain=tuple(lists.plain),
+        authentications=_frozen(lists.authentications),
+        authenticated_by={one: frozenset(keys) for one, keys in lists.authenticated_by.items()},
+        speaking=frozenset(lists.speaking),
         gateways=tuple(lists.gateways),
         workloads=tuple(lists.workloads),
         wild_rules=tuple(host for host in lists.rules if is_wild(host)),

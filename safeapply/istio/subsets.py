@@ -10,14 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from safeapply.istio.hosts import most_specific
-from safeapply.istio.kinds import DestinationRule, Service, Subset
+from safeapply.istio.kinds import DestinationRule, Pairs, Service, Subset
 from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.snapshot import MeshSettings, Snapshot
+from safeapply.istio.tls import TlsPolicy
 from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["effective_subsets", "rules_in_path"]
+__all__ = ["EffectiveRule", "effective_rule", "effective_subsets", "rules_in_path"]
 
 
 def rules_in_path(snapshot: Snapshot, proxy_class: ProxyClass, service: Service) -> tuple[ResourceId, ...]:
@@ -30,17 +31,24 @@ def effective_subsets(
     rules: Sequence[DestinationRule], proxy_class: ProxyClass, service: Service, mesh: MeshSettings
 ) -> tuple[Subset, ...]:
     """Return the subsets of a service that a class has, given all rules of its look-up path (ISTIO.md 3.1)."""
+    found = effective_rule(rules, proxy_class, service, mesh)
+    return found.subsets if found is not None else ()
+
+
+def effective_rule(
+    rules: Sequence[DestinationRule], proxy_class: ProxyClass, service: Service, mesh: MeshSettings
+) -> EffectiveRule | None:
+    """Return what a class goes by, given all rules of its look-up path; None where it has none (ISTIO.md 3.1)."""
     for merged in _places(rules, proxy_class.namespace, service, mesh):
         if merged:
             # The first place with a rule answers, even where its selectors leave this class out (ISTIO.md 3.4).
-            chosen = _choose(merged, proxy_class)
-            return chosen.subsets if chosen is not None else ()
-    return ()
+            return _choose(merged, proxy_class)
+    return None
 
 
 def _places(
     rules: Sequence[DestinationRule], client: Namespace, service: Service, mesh: MeshSettings
-) -> Iterator[list[_Merged]]:
+) -> Iterator[list[EffectiveRule]]:
     """Yield the rules of each namespace asked, in the order in which Istio asks."""
     local = [rule for rule in rules if rule.id.namespace == client and _local(rule, client)]
     # A client in the root namespace consults only private rules there first (ISTIO.md 3.1).
@@ -53,7 +61,7 @@ def _places(
         yield [one for one in _nearest(exported, service.host) if _is_seen(one, client)]
 
 
-def _nearest(rules: Sequence[DestinationRule], host: Host) -> list[_Merged]:
+def _nearest(rules: Sequence[DestinationRule], host: Host) -> list[EffectiveRule]:
     nearest = most_specific([rule.host for rule in rules], host)
     return _merge(rule for rule in rules if rule.host == nearest)
 
@@ -67,38 +75,54 @@ def _only_local(rule: DestinationRule) -> bool:
     return rule.export_to in (frozenset({"."}), frozenset({str(rule.id.namespace)}))
 
 
-def _is_seen(one: _Merged, client: Namespace) -> bool:
+def _is_seen(one: EffectiveRule, client: Namespace) -> bool:
     return one.export_to is None or bool(one.export_to & {"*", client})
 
 
 @dataclass(frozen=True, slots=True)
-class _Merged:
+class EffectiveRule:
     """Rules of one namespace and host, merged where Istio merges them (ISTIO.md 3.3)."""
 
-    selector: tuple[tuple[str, str], ...] | None
+    selector: Pairs | None
     export_to: frozenset[str] | None
     subsets: tuple[Subset, ...]
+    tls: TlsPolicy | None
+    """Of the oldest that has a ``trafficPolicy``, as a whole."""
+    source: ResourceId
+    """The rule that ``tls`` is from, or else the oldest."""
 
-    def with_subsets(self, more: Iterable[Subset]) -> _Merged:
-        known = {subset.name for subset in self.subsets}
-        return replace(self, subsets=self.subsets + tuple(s for s in more if s.name not in known))
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the subsets."""
+        return frozenset(subset.name for subset in self.subsets)
+
+    def tls_of(self, subset: str) -> TlsPolicy | None:
+        """Return what a subset says of TLS for itself."""
+        return next((one.tls for one in self.subsets if one.name == subset), None)
+
+    def merged(self, younger: DestinationRule) -> EffectiveRule:
+        """Return the rule with what a younger one adds."""
+        subsets = self.subsets + tuple(s for s in younger.subsets if s.name not in self.names)
+        if self.tls is None and younger.tls is not None:
+            return replace(self, subsets=subsets, tls=younger.tls, source=younger.id)
+        return replace(self, subsets=subsets)
 
 
-def _merge(rules: Iterable[DestinationRule]) -> list[_Merged]:
+def _merge(rules: Iterable[DestinationRule]) -> list[EffectiveRule]:
     """Merge rules of one host, those with a selector first, then the oldest first (ISTIO.md 3.3, 3.4)."""
-    merged: list[_Merged] = []
+    merged: list[EffectiveRule] = []
     for rule in sorted(rules, key=lambda rule: (rule.selector is None, rule.age)):
         apart = True
         for index, existing in enumerate(merged):
             fits = existing.selector is None or rule.selector is None or existing.selector == rule.selector
             joins = fits and _merges(rule.export_to, existing.export_to)
             if joins:
-                merged[index] = existing.with_subsets(rule.subsets)
+                merged[index] = existing.merged(rule)
             # The last one compared decides, so a rule may be merged into one and stand beside another. A plain rule
             # exported to "." is merged into one with a selector, and lost to all who do not match (istio#58322).
             apart = not joins or (existing.selector != rule.selector and rule.export_to != existing.export_to)
         if apart:
-            merged.append(_Merged(rule.selector, rule.export_to, rule.subsets))
+            merged.append(EffectiveRule(rule.selector, rule.export_to, rule.subsets, rule.tls, rule.id))
     return merged
 
 
@@ -109,7 +133,7 @@ def _merges(newer: frozenset[str] | None, older: frozenset[str] | None) -> bool:
     return newer >= older
 
 
-def _choose(merged: list[_Merged], proxy_class: ProxyClass) -> _Merged | None:
+def _choose(merged: list[EffectiveRule], proxy_class: ProxyClass) -> EffectiveRule | None:
     """Return the rule whose selector matches, else the last one without a selector (ISTIO.md 3.3, 3.4)."""
     for rule in merged:
         if rule.selector is not None and proxy_class.labels.match(dict(rule.selector)):

@@ -17,6 +17,7 @@ from safeapply.istio.routes import Reference
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.subsets import effective_subsets, rules_in_path
 from safeapply.istio.view import Views
+from safeapply.plans.pins import is_mark
 from safeapply.plans.transition import Transition
 from safeapply.xds.expectations import (
     ClusterAbsent,
@@ -53,7 +54,8 @@ def preconditions(transition: Transition, before: Snapshot, after: Snapshot) -> 
     """Return what must hold before the writes that lead from one state to the other."""
     effects = _effects(transition, before, after)
     named = _by_cluster((effect.classes, {r.cluster for r in effect.named}) for effect in effects)
-    removed = _by_cluster((effect.classes, effect.removed) for effect in effects)
+    # Nothing ever names the mark of a pin.
+    removed = _by_cluster((e.classes, {name for name in e.removed if not is_mark(name)}) for e in effects)
     views = Views(before)
     active: Iterable[Expectation] = (
         ClusterActive(name, classes, ready_endpoint=_has_pods(transition, after, name, classes))
@@ -68,7 +70,7 @@ def preconditions(transition: Transition, before: Snapshot, after: Snapshot) -> 
 def settled(transition: Transition, before: Snapshot, after: Snapshot) -> tuple[Expectation, ...]:
     """Return what the proxies show once the last writes have reached them."""
     effects = _effects(transition, before, after)
-    added = _by_cluster((effect.classes, effect.added) for effect in effects)
+    added = _by_cluster((e.classes, {name for name in e.added if not is_mark(name)}) for e in effects)
     removed = _by_cluster((effect.classes, effect.removed) for effect in effects)
     return (
         *(ClusterActive(name, classes) for name, classes in added),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from safeapply.resources.objects import Document, Resource, ResourceId
 
-__all__ = ["Change", "changes_between"]
+__all__ = ["SERVER_METADATA", "Change", "changes_between"]
 
 SERVER_METADATA = frozenset(
     {"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"}

@@ -11,7 +11,7 @@ from typing import Any
 
 from safeapply.resources.objects import Document
 
-__all__ = ["join_entry", "join_gateway", "join_rule", "join_service", "join_sidecar"]
+__all__ = ["join_authentication", "join_entry", "join_gateway", "join_rule", "join_service", "join_sidecar"]
 
 Item = Mapping[str, Any]
 Key = Callable[[Item], Hashable]
@@ -71,6 +71,43 @@ def join_sidecar(live: Document, desired: Document) -> Document | None:
     hosts = _all_of(old.get("hosts"), new.get("hosts"))
     kept = [host for host in hosts if not str(host).startswith("~") or all(str(host) in one for one in both)]
     return {**desired, "egress": [{**new, "hosts": kept}]}
+
+
+def join_authentication(live: Document | None, desired: Document | None) -> Document | None:
+    """Join PeerAuthentications of one selector: PERMISSIVE where they differ, which lets in the clients of both.
+
+    Every port that either names is in it, for what an apply leaves out may stay. One that is not there (None) is
+    as good as one that says nothing.
+    """
+    both = [spec for spec in (live, desired) if spec is not None]
+    if len({repr(spec.get("selector")) for spec in both}) > 1:
+        return None
+    before, after = (_mtls((spec or {}).get("mtls")) for spec in (live, desired))
+    old, new = (
+        {str(port): _mtls(mtls) for port, mtls in ((spec or {}).get("portLevelMtls") or {}).items()}
+        for spec in (live, desired)
+    )
+    ports = {
+        port: {"mode": _both(_or(old.get(port), before), _or(new.get(port), after))}
+        for port in old.keys() | new.keys()
+    }
+    joined = {**both[-1], "mtls": {"mode": _both(before, after)}}
+    return joined | ({"portLevelMtls": dict(sorted(ports.items()))} if ports else {})
+
+
+UNSET = "UNSET"
+
+
+def _mtls(mtls: Document | None) -> str:
+    return str((mtls or {}).get("mode") or UNSET)
+
+
+def _or(mode: str | None, wider: str) -> str:
+    return wider if mode in {None, UNSET} else str(mode)
+
+
+def _both(live: str, desired: str) -> str:
+    return live if live == desired else "PERMISSIVE"
 
 
 def _united(live: Document, desired: Document, field: str, *, key: Key) -> list[Item]:

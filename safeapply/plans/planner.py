@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Final
 
 from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
 from safeapply.istio.proxies import Proxy
@@ -20,11 +21,13 @@ from safeapply.plans.in_use import refuse_in_use
 from safeapply.plans.kind_order import SWITCHING_KINDS, with_kind_order
 from safeapply.plans.order_reasons import with_order
 from safeapply.plans.owners import refuse_foreign
+from safeapply.plans.pins import leftover_pins
 from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
 from safeapply.plans.proofs import proofs
 from safeapply.plans.reasons import reason
 from safeapply.plans.refusals import (
     failure,
+    refuse_conflicts,
     refuse_counterexample,
     refuse_cycle,
     refuse_dangling,
@@ -32,6 +35,8 @@ from safeapply.plans.refusals import (
     refuse_unbound,
 )
 from safeapply.plans.route_order import missing_delegates
+from safeapply.plans.tls_order import new_conflicts, tls_order
+from safeapply.plans.tls_proofs import tls_proofs
 from safeapply.plans.transition import Transition, transition_of
 from safeapply.plans.verifier import Counterexample, verify
 from safeapply.plans.versions import Stage
@@ -74,9 +79,10 @@ def plan(
         options: what the operator decides.
     """
     options = options or PlanOptions()
-    transition = transition_of(live, changes, proxies, mesh=options.mesh, offline=options.offline)
-    kept = tuple(unchanged)
-    outcome = _proven(_steps(transition, live, kept, options), live, transition, explain=options.explain)
+    wanted, kept = tuple(changes), tuple(unchanged)
+    unpinned = leftover_pins(live, {*kept, *(change.id for change in wanted)})
+    transition = transition_of(live, (*wanted, *unpinned), proxies, mesh=options.mesh, offline=options.offline)
+    outcome = _best(transition, live, kept, options)
     return replace(
         outcome,
         unchanged=kept,
@@ -84,6 +90,24 @@ def plan(
         versions={one: change.live.resource_version for one, change in transition.changes.items() if change.live},
         label_keys=transition.label_keys,
     )
+
+
+def _best(
+    transition: Transition,
+    live: Mapping[ResourceId, Resource],
+    unchanged: Collection[ResourceId],
+    options: PlanOptions,
+) -> Plan:
+    """Return the proven plan; where the ways of single hosts contradict each other, that of all together."""
+    prove = partial(_proven, live=live, transition=transition, explain=options.explain)
+    made = prove(_steps(transition, live, unchanged, options))
+    if made.steps or not transition.met or not any(one.code in _CONTRADICTIONS for one in made.refusals):
+        return made
+    other = prove(_steps(transition, live, unchanged, options, together=True))
+    return other if other.steps else made
+
+
+_CONTRADICTIONS: Final = frozenset({"cycle", "no-safe-order"})
 
 
 def _proven(outcome: Plan, live: Mapping[ResourceId, Resource], transition: Transition, *, explain: bool) -> Plan:
@@ -106,6 +130,8 @@ def _steps(
     live: Mapping[ResourceId, Resource],
     unchanged: Collection[ResourceId],
     options: PlanOptions,
+    *,
+    together: bool = False,
 ) -> Plan:
     findings = find_constraints(transition)
     refusals = (
@@ -114,12 +140,16 @@ def _steps(
         *refuse_dangling(transition, findings.dangling),
         *(refuse_missing_delegate(transition, one) for one in missing_delegates(transition)),
         *map(refuse_unbound, unbound(transition)),
+        *refuse_conflicts(new_conflicts(transition)),
     )
     if refusals:
         return Plan(refusals=refusals)
-    constraints = with_kind_order(transition, findings.constraints | {*gateway_order(transition)})
+    order = {*gateway_order(transition), *tls_order(transition, together=together)}
+    constraints = with_kind_order(transition, findings.constraints | order)
     between = stages_of(constraints, transition.bridges)
-    follows = writes_of(transition.changes, constraints, between)
+    # A rule that only pins is written only where somebody has to be pinned.
+    objects = [o for o, change in transition.changes.items() if change.live or change.desired or o in between]
+    follows = writes_of(objects, constraints, between)
     freed = frozenset(one for one, part in (c.then for c in constraints) if part is Part.NARROWING)
     phases = {write: _phase(transition, freed, write) for write in follows}
     levels = level(follows, phases)
@@ -156,7 +186,8 @@ def _needs(
         # What one step has waited for, no later one has to.
         followed = {one for write in writes for one in follows[write] if one in unproven}
         awaited = {one: unproven.pop(one) for one in sorted(followed, key=lambda write: write.id)}
-        needs.append((*expected, *proofs(transition, before, awaited, expected)))
+        shown = (*proofs(transition, before, awaited, expected), *tls_proofs(transition, before, awaited))
+        needs.append((*expected, *shown))
         unproven.update({write: stages.get(write.id, Stage.LIVE) for write in writes})
     return needs
 
@@ -180,9 +211,10 @@ def _plan_of(
         )
         for writes, expectations, following in zip(levels, needs, _following(transition, needs), strict=True)
     )
-    return Plan(
-        steps=steps, settled=settled(transition, transition.state(stages), transition.state({**stages, **last}))
-    )
+    before, after = transition.state(stages), transition.state({**stages, **last})
+    ended = {Write(one, stage): stages.get(one, Stage.LIVE) for one, stage in last.items()}
+    shown = (*settled(transition, before, after), *tls_proofs(transition, after, ended))
+    return Plan(steps=steps, settled=shown)
 
 
 def _following(transition: Transition, needs: list[tuple[Expectation, ...]]) -> Iterable[tuple[Expectation, ...]]:
@@ -205,17 +237,14 @@ def _operation(transition: Transition, write: Write) -> Operation:
         return Operation(Action.APPLY, transition.bridges[write.id][write.stage], bridge=True)
     if change.manifest is not None:
         return Operation(Action.APPLY, change.manifest)
-    if change.live is None:
-        msg = f"{write.id} is neither live nor wanted"
-        raise AssertionError(msg)
-    return Operation(Action.DELETE, change.live)
+    return Operation(Action.DELETE, change.live or transition.bridges[write.id][Stage.PINNED])
 
 
 def _phase(transition: Transition, freed: frozenset[ResourceId], write: Write) -> Phase:
     """Tell whether a write adds, moves or removes; ``freed`` are objects whose removals others make room for."""
     change = transition.changes[write.id]
     if write.stage is not Stage.DESIRED:
-        return Phase.WIDEN if write.stage is Stage.BRIDGE else Phase.SWITCH
+        return Phase.SWITCH if write.stage is Stage.RELEASE else Phase.WIDEN
     if change.desired is None:
         return Phase.NARROW
     if write.id.group_kind == VIRTUAL_SERVICE:

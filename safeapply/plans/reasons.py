@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
+from safeapply.istio.kinds import DESTINATION_RULE, PEER_AUTHENTICATION, VIRTUAL_SERVICE
 from safeapply.plans.transition import Transition
+from safeapply.plans.versions import Stage
 from safeapply.plans.writes import Write
 from safeapply.resources.objects import GroupKind
 from safeapply.xds.expectations import ClusterActive, ClusterUnreferenced, Expectation, RouteReleased
@@ -15,7 +16,12 @@ __all__ = ["INDIFFERENT", "reason", "spoken"]
 
 INDIFFERENT = "Nothing else depends on the order of these writes."
 HOLDS_BOTH = "holds what is live and what is desired at once, so that routes can move safely"
+PINS = (
+    "lets clients send plaintext for a while: automatic mTLS would follow the PeerAuthentication at another moment "
+    "than their servers do"
+)
 _HOLDS = {
+    PEER_AUTHENTICATION: "lets in what is accepted live and what will be, so that clients can change over",
     DESTINATION_RULE: "holds the old and the new subsets at once, so that routes can move safely",
     VIRTUAL_SERVICE: "names at weight 0 what its routes come to or come from: a proxy whose Sidecar limits its "
     "scope has the clusters of a host only while some route names it",
@@ -83,12 +89,14 @@ def _routes(released: Iterable[RouteReleased]) -> str:
 
 
 def _bridged(transition: Transition, writes: Iterable[Write]) -> Iterable[str]:
-    kinds: dict[GroupKind, list[str]] = {}
+    told: dict[tuple[GroupKind, str], list[str]] = {}
     for write in writes:
         if write.stage in transition.bridges[write.id]:
-            kinds.setdefault(write.id.group_kind, []).append(f"{write.id.namespace}/{write.id.name}")
-    for kind, names in kinds.items():
-        yield f"{kind.kind} {', '.join(names)} {_HOLDS.get(kind, HOLDS_BOTH)}."
+            kind = write.id.group_kind
+            holds = PINS if write.stage is Stage.PINNED else _HOLDS.get(kind, HOLDS_BOTH)
+            told.setdefault((kind, holds), []).append(f"{write.id.namespace}/{write.id.name}")
+    for (kind, holds), names in told.items():
+        yield f"{kind.kind} {', '.join(names)} {holds}."
 
 
 def spoken(clusters: Iterable[ClusterName]) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
+from safeapply.istio.handshakes import Conflict
 from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.routes import Reference, references
 from safeapply.plans.constraints import Dangling
 from safeapply.plans.gateway_order import Unbound
+from safeapply.plans.handshake_words import reset
 from safeapply.plans.plan import Refusal, Step
 from safeapply.plans.route_order import MissingDelegate
 from safeapply.plans.transition import Transition
@@ -18,6 +21,7 @@ from safeapply.resources.objects import FieldPath, ResourceId
 
 __all__ = [
     "failure",
+    "refuse_conflicts",
     "refuse_counterexample",
     "refuse_cycle",
     "refuse_dangling",
@@ -58,22 +62,32 @@ def refuse_missing_delegate(transition: Transition, found: MissingDelegate) -> R
     )
 
 
+_SPLIT: Final = "split the change: first add what is new, apply, then move the routes, apply, then remove the rest"
+_SPLIT_TLS: Final = (
+    "split the change: first let the servers be PERMISSIVE, and pin their clients by a DestinationRule with "
+    "tls.mode DISABLE, apply, then change the servers, apply, then the clients"
+)
+
+
 def refuse_counterexample(transition: Transition, found: Counterexample, steps: Sequence[Step]) -> Refusal:
     """Return the refusal for a state that the verifier found."""
     racing = ", ".join(str(operation.resource.id) for operation in steps[found.step].operations)
     owners = found.request.chain[-1:] if isinstance(found.request, Reference) else ()
+    remedy = _SPLIT_TLS if isinstance(found.request, Conflict) else _SPLIT
     return Refusal(
         code="no-safe-order",
         objects=(*owners, *found.racing),
         proxy_class=str(found.proxy_class),
         request=f"while step {found.step + 1} ({racing}) is under way, {_fails(transition, found)}",
-        remedy="split the change: first add what is new, apply, then move the routes, apply, then remove the rest",
+        remedy=remedy,
     )
 
 
 def failure(transition: Transition, found: Counterexample) -> str:
     """Return which request fails, how, and on which proxies."""
-    return f"on {found.proxy_class} {_fails(transition, found)}"
+    # A conflict names its clients itself.
+    place = "" if isinstance(found.request, Conflict) else f"on {found.proxy_class} "
+    return f"{place}{_fails(transition, found)}"
 
 
 def _fails(transition: Transition, found: Counterexample) -> str:
@@ -83,8 +97,28 @@ def _fails(transition: Transition, found: Counterexample) -> str:
                 f"{_request(reference)} can meet a route to {_target(reference)} without its cluster and answer "
                 f"503 NC; {_naming_then(transition, found.proxy_class, reference)} names it"
             )
+        case Conflict() as conflict:
+            return reset(conflict)
         case request:
             return f"the gateway can have no route for requests to {request} and answer 404"
+
+
+def refuse_conflicts(found: Sequence[Conflict]) -> Iterator[Refusal]:
+    """Yield one refusal for each policy and rule that contradict each other, with all classes that feel it."""
+    pairs: dict[tuple[object, ...], list[Conflict]] = {}
+    for one in found:
+        pairs.setdefault((one.sending, one.accepted, one.host, one.port), []).append(one)
+    for several in pairs.values():
+        conflict = several[0]
+        objects = (conflict.accepted.policy, conflict.sending.source)
+        yield Refusal(
+            code="tls-conflict",
+            objects=tuple(dict.fromkeys(one for one in objects if one is not None)),
+            proxy_class=", ".join(sorted({str(one.proxy_class) for one in several})),
+            request=f"once all is written, {reset(conflict)}",
+            remedy="let the PeerAuthentication be PERMISSIVE, or the DestinationRule say what the server accepts; "
+            "without tls.mode it sends mTLS to whoever accepts it",
+        )
 
 
 def refuse_unbound(found: Unbound) -> Refusal:

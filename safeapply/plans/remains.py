@@ -64,7 +64,8 @@ def _is_end_of(after: Sequence[Operation], before: Sequence[Operation]) -> bool:
 
 def _is_same(one: Operation, other: Operation) -> bool:
     if one.action is Action.DELETE and other.action is Action.DELETE:
-        return one.resource.metadata.get("uid") == other.resource.metadata.get("uid")
+        # What the rollout itself creates for a while has no uid in its plan.
+        return other.resource.metadata.get("uid") in {None, one.resource.metadata.get("uid")}
     return one.action is other.action and one.resource.document == other.resource.document
 
 

@@ -15,9 +15,10 @@ from safeapply.istio.declarations import declare
 from safeapply.istio.kinds import NEWEST, Declaration
 from safeapply.istio.localities import Locality, localities
 from safeapply.istio.proxies import Proxy, ProxyClass
-from safeapply.istio.reach import hosts_in_reach, routes_in_reach
+from safeapply.istio.reach import hosts_in_reach, hosts_met, routes_in_reach
 from safeapply.istio.snapshot import MeshSettings, Snapshot, snapshot_of
 from safeapply.plans.changes import Change
+from safeapply.plans.pinning import possible_pins
 from safeapply.plans.versions import Stage, bridges
 from safeapply.resources.objects import Resource, ResourceId
 from safeapply.xds.names import Host
@@ -31,7 +32,9 @@ class Transition:
 
     changes: Mapping[ResourceId, Change]
     bridges: Mapping[ResourceId, Mapping[Stage, Resource]]
-    """The versions in between of every object that can be live and desired at once."""
+    """The versions in between of every object that can be live and desired at once.
+
+    An object that is neither live nor desired may be there for a while, to pin the clients of a host."""
     stages: Mapping[ResourceId, Mapping[Stage, Declaration | None]]
     """What Istio reads of each version of each changed object."""
     mesh: Snapshot
@@ -42,6 +45,8 @@ class Transition:
     """The VirtualServices whose references, or whose clusters, the rollout can touch."""
     hosts: tuple[Host, ...]
     """The hosts whose clusters the rollout can touch."""
+    met: tuple[Host, ...]
+    """The hosts whose servers may accept, or whose clients may send, something else."""
     assumed: tuple[ResourceId, ...]
     """Objects that nobody declared and that are taken to exist, because the plan is made offline."""
 
@@ -84,11 +89,26 @@ def transition_of(
         mesh: Istio's own settings.
         offline: take hosts and gateways that nobody declares to exist.
     """
-    by_id = {change.id: change for change in changes}
-    between = {
-        one: bridges(change.live, change.manifest) if change.live and change.manifest else {}
-        for one, change in by_id.items()
-    }
+    by_id, running = {change.id: change for change in changes}, tuple(proxies)
+    between = {one: bridges(change) for one, change in by_id.items()}
+    made = _transition(live, by_id, between, running, mesh=mesh, offline=offline)
+    extra = possible_pins(made.mesh, by_id, live)
+    if not extra:
+        return made
+    added = {one: Change(one, None, None, None) for one in extra if one not in by_id}
+    pinned = {one: {**between.get(one, {}), **stages} for one, stages in extra.items()}
+    return _transition(live, {**by_id, **added}, {**between, **pinned}, running, mesh=mesh, offline=offline)
+
+
+def _transition(
+    live: Mapping[ResourceId, Resource],
+    by_id: Mapping[ResourceId, Change],
+    between: Mapping[ResourceId, Mapping[Stage, Resource]],
+    proxies: Iterable[Proxy],
+    *,
+    mesh: MeshSettings,
+    offline: bool,
+) -> Transition:
     stages = {one: _stages(change, between[one], mesh) for one, change in by_id.items()}
     versions: dict[ResourceId, tuple[Declaration | None, ...]] = {
         one: (declare(resource, created=resource.created, domain=mesh.domain),)
@@ -110,6 +130,7 @@ def transition_of(
         label_keys=keys,
         routes=routes_in_reach(everything.index, declared),
         hosts=hosts_in_reach(everything.index, declared),
+        met=hosts_met(everything.index, declared, mesh.root_namespace),
         assumed=tuple(extra),
     )
 

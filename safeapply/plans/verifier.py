@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import TypeAlias
 
 from safeapply.istio.declarations import declare
+from safeapply.istio.handshakes import Conflict, Handshakes
 from safeapply.istio.kinds import NEWEST, Declaration, Gateway, VirtualService
-from safeapply.istio.localities import localities
+from safeapply.istio.localities import localities, met
 from safeapply.istio.proxies import ProxyClass, Role
-from safeapply.istio.reach import routes_in_reach
-from safeapply.istio.registry import service_options
+from safeapply.istio.reach import hosts_met, routes_in_reach
+from safeapply.istio.registry import is_declared, service_options
 from safeapply.istio.routes import Reference
 from safeapply.istio.serving import Request, is_served, served
 from safeapply.istio.snapshot import Declarations, MeshSettings, Snapshot, snapshot_of
@@ -35,8 +37,9 @@ class Counterexample:
     step: int
     """0-based."""
     proxy_class: ProxyClass
-    request: Reference | Request
-    """The reference that would meet no cluster (503), or the request that would meet no route (404)."""
+    request: Reference | Request | Conflict
+    """The reference that would meet no cluster (503), the request that would meet no route (404), or the one whose
+    server would refuse what its client sends (a reset)."""
     racing: tuple[ResourceId, ...]
     """The writes of the step."""
 
@@ -64,10 +67,15 @@ def verify(
     start, checked = Views(_at(everything, now)), tuple(classes)
     final = dict(item for step in writes for item in step.items())
     kept = _kept(start, Views(_at(everything, final)), checked)
+    handshakes = _Handshakes(everything, Handshakes(start), _at(everything, final), checked)
     for number, after in enumerate(writes):
         mixture = everything.where({one: (now[one], after[one]) if one in after else (now[one],) for one in now})
         touched = [v for one in after for v in (now[one], after[one]) if v is not None]
-        found = _race(mixture, touched, everything, start, checked) or _lost(mixture, touched, kept)
+        found = (
+            _race(mixture, touched, everything, start, checked)
+            or _lost(mixture, touched, kept)
+            or handshakes.refused(mixture, touched)
+        )
         if found is not None:
             proxy_class, request = found
             return Counterexample(number, proxy_class, request, tuple(after))
@@ -113,6 +121,30 @@ def _lost(mixture: Snapshot, touched: Iterable[Declaration], kept: Kept) -> tupl
         if lost:
             return one, lost[0]
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Handshakes:
+    """What servers accept of their clients in every state, against what they do today (ISTIO.md 6.4)."""
+
+    everything: Snapshot
+    before: Handshakes
+    end: Snapshot
+    classes: tuple[ProxyClass, ...]
+
+    def refused(self, mixture: Snapshot, touched: Iterable[Declaration]) -> tuple[ProxyClass, Conflict] | None:
+        """Return a request that a server may reset while these writes are under way, and does not today."""
+        hosts = hosts_met(mixture.index, touched, mixture.mesh.root_namespace)
+        # Requests to a host that comes or goes are not the plan's to keep.
+        ends = (self.before.views.snapshot, self.end)
+        staying = [host for host in hosts if all(is_declared(end, host) for end in ends)]
+        during = Handshakes(Views(mixture))
+        for locality in met(self.everything, self.classes, staying):
+            for host, one in product(locality.hosts, locality.crowds):
+                for conflict in during.conflicts(one, host):
+                    if conflict.pair not in {known.pair for known in self.before.conflicts(one, host)}:
+                        return one, conflict
+        return None
 
 
 def _all_routes(snapshot: Snapshot) -> set[ResourceId]:

@@ -28,6 +28,8 @@ class Part(Enum):
     WIDENING = "widening"
     WHOLE = "whole"
     NARROWING = "narrowing"
+    PINNING = "pinning"
+    """Only of DestinationRules: that their clients send plaintext for a while."""
 
 
 End: TypeAlias = tuple[ResourceId, Part]
@@ -69,11 +71,13 @@ def stages_of(
     listed = list(constraints)
     widened = {c.first[0] for c in listed if c.first[1] is Part.WIDENING}
     narrowed = {c.then[0] for c in listed if c.then[1] is Part.NARROWING}
+    pinned = {end[0] for c in listed for end in (c.first, c.then) if end[1] is Part.PINNING}
     needed: dict[ResourceId, tuple[Stage, ...]] = {}
-    for one in widened | narrowed:
+    for one in widened | narrowed | pinned:
         asked = {Stage.BRIDGE: one in widened, Stage.RELEASE: one in narrowed}
         if one.group_kind != VIRTUAL_SERVICE:
-            asked = {Stage.BRIDGE: one in widened & narrowed}
+            # A pinned rule holds what a join holds.
+            asked = {Stage.PINNED: one in pinned, Stage.BRIDGE: one in (widened & narrowed) - pinned}
         needed[one] = tuple(stage for stage, wanted in asked.items() if wanted and stage in bridges.get(one, ()))
     return needed
 
@@ -102,7 +106,8 @@ def edge(constraint: Constraint, between: Mapping[ResourceId, tuple[Stage, ...]]
 
 
 _CARRIED_BY = {
-    Part.WIDENING: (Stage.BRIDGE,),
+    Part.WIDENING: (Stage.BRIDGE, Stage.PINNED),
+    Part.PINNING: (Stage.PINNED,),
     Part.WHOLE: (Stage.RELEASE,),
     Part.NARROWING: (),
 }

@@ -13,8 +13,10 @@ from safeapply.resources.secrets import masked
 from safeapply.xds.expectations import (
     ClusterAbsent,
     ClusterActive,
+    ClusterSends,
     ClusterUnreferenced,
     Expectation,
+    InboundAccepts,
     RouteRefers,
     RouteReleased,
 )
@@ -77,6 +79,11 @@ def _expectation(expected: Expectation) -> dict[str, Any]:
             told = {"type": "routeRefers", "host": host, "cluster": cluster}
         case RouteReleased(host=host, cluster=cluster):
             told = {"type": "routeReleased", "host": host, "cluster": cluster}
+        case ClusterSends(cluster=cluster, sent=sent, automatic=automatic):
+            listed = sorted(one.value for one in sent)
+            told = {"type": "clusterSends", "cluster": cluster, "sent": listed, "automatic": automatic}
+        case InboundAccepts(port=port, mode=mode):
+            told = {"type": "inboundAccepts", "port": port, "mode": mode.value}
         case _:
             assert_never(expected)
     return told | {"proxies": _classes(expected.classes)}

@@ -10,8 +10,10 @@ from safeapply.resources.objects import ResourceId
 from safeapply.xds.expectations import (
     ClusterAbsent,
     ClusterActive,
+    ClusterSends,
     ClusterUnreferenced,
     Expectation,
+    InboundAccepts,
     RouteRefers,
     RouteReleased,
 )
@@ -36,7 +38,7 @@ def short(resource: ResourceId) -> str:
     return f"{kind} {place}"
 
 
-def expectation(expected: Expectation) -> str:
+def expectation(expected: Expectation) -> str:  # noqa: PLR0911  one for each kind
     """Return what a proxy has to show, without the proxies."""
     match expected:
         case ClusterActive(cluster=cluster, ready_endpoint=ready):
@@ -49,6 +51,10 @@ def expectation(expected: Expectation) -> str:
             return f"routes of {host} lead to {cluster}" if host else f"a listener leads to {cluster}"
         case RouteReleased(host=host, cluster=cluster):
             return f"routes of {host} no longer lead to {cluster}" if host else f"no listener leads to {cluster}"
+        case ClusterSends(cluster=cluster, sent=sent):
+            return f"{cluster} sends {' and '.join(sorted(one.value for one in sent))}"
+        case InboundAccepts(port=port, mode=mode):
+            return f"{f'port {port}' if port else 'every other port'} accepts what {mode.value} does"
         case _:
             assert_never(expected)
 

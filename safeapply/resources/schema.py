@@ -6,7 +6,7 @@ make us misjudge the mesh, so it is a fault. ``resources.shapes`` holds document
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import msgspec
 
@@ -105,10 +105,24 @@ class _MatchLabels(_Model):
     match_labels: dict[str, str] | None = None
 
 
+class _ClientTls(_Model):
+    mode: Literal["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"] | None = None
+
+
+class _PortPolicy(_Model):
+    port: _Number | None = None
+    tls: _ClientTls | None = None
+
+
+class _TrafficPolicy(_Model):
+    tls: _ClientTls | None = None
+    port_level_settings: list[_PortPolicy] | None = None
+
+
 class _Subset(_Model):
     name: str
     labels: dict[str, str] | None = None
-    traffic_policy: dict[str, Any] | None = None
+    traffic_policy: _TrafficPolicy | None = None
 
 
 class _DestinationRuleSpec(_Model):
@@ -116,7 +130,7 @@ class _DestinationRuleSpec(_Model):
     export_to: list[str] | None = None
     workload_selector: _MatchLabels | None = None
     subsets: list[_Subset] | None = None
-    traffic_policy: dict[str, Any] | None = None
+    traffic_policy: _TrafficPolicy | None = None
 
 
 class _DestinationRule(Manifest):
@@ -194,6 +208,20 @@ class _Sidecar(Manifest):
     spec: _SidecarSpec | None = None
 
 
+class _ServerMtls(_Model):
+    mode: Literal["UNSET", "DISABLE", "PERMISSIVE", "STRICT"] | None = None
+
+
+class _PeerAuthenticationSpec(_Model):
+    selector: _MatchLabels | None = None
+    mtls: _ServerMtls | None = None
+    port_level_mtls: dict[str | int, _ServerMtls] | None = None
+
+
+class _PeerAuthentication(Manifest):
+    spec: _PeerAuthenticationSpec | None = None
+
+
 class _ServicePort(_Model):
     port: int
     name: str | None = None
@@ -205,6 +233,7 @@ class _ServicePort(_Model):
 class _ServiceSpec(_Model):
     type: str | None = None
     external_name: str | None = None
+    cluster_ip: str | None = msgspec.field(name="clusterIP", default=None)
     ports: list[_ServicePort] | None = None
     selector: dict[str, str] | None = None
 
@@ -248,6 +277,7 @@ _MODELS: dict[GroupKind, type[Manifest]] = {
     GroupKind(_NETWORKING, "Gateway"): _Gateway,
     GroupKind(_NETWORKING, "ServiceEntry"): _ServiceEntry,
     GroupKind(_NETWORKING, "Sidecar"): _Sidecar,
+    GroupKind("security.istio.io", "PeerAuthentication"): _PeerAuthentication,
     GroupKind("", "Service"): _Service,
     GroupKind("", "Pod"): _Pod,
     GroupKind("apps", "Deployment"): _Workload,

@@ -26,6 +26,7 @@ _TYPES: dict[type[inspect.Type], tuple[type, ...]] = {
     inspect.DictType: (dict,),
     inspect.StructType: (dict,),
     inspect.NoneType: (type(None),),
+    inspect.LiteralType: (str,),
 }
 _WORDS = {dict: "mapping", list: "list", type(None): "null"}
 """What YAML's users call a type, where Python has another word."""
@@ -77,6 +78,8 @@ def _options(wanted: inspect.Type) -> tuple[inspect.Type, ...]:
 
 def _accepts(wanted: inspect.Type, value: object) -> bool:
     """Tell whether the outermost shape is right; exactly, for a bool is no int here."""
+    if isinstance(wanted, inspect.LiteralType):
+        return value in wanted.values
     kind = type(value)
     return kind in _TYPES.get(type(wanted), (kind,))
 
@@ -87,8 +90,13 @@ def _under(path: str, key: str) -> str:
 
 def _named(wanted: inspect.Type) -> str:
     """Name a type as YAML's users do; that null will do goes without saying."""
-    types = (_TYPES[type(option)][-1] for option in _options(wanted) if not isinstance(option, inspect.NoneType))
-    return " or ".join(_word(one) for one in types)
+    return " or ".join(
+        " or ".join(map(str, option.values))
+        if isinstance(option, inspect.LiteralType)
+        else _word(_TYPES[type(option)][-1])
+        for option in _options(wanted)
+        if not isinstance(option, inspect.NoneType)
+    )
 
 
 def _word(kind: type) -> str:

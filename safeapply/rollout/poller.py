@@ -22,7 +22,7 @@ from safeapply.rollout.hearsay import Hearsay
 from safeapply.rollout.inquiry import Inquiry, Pace
 from safeapply.rollout.oversight import Oversight
 from safeapply.rollout.roster import Roster
-from safeapply.xds.expectations import Expectation, Removal
+from safeapply.xds.expectations import Expectation, Firm
 from safeapply.xds.health import Health
 
 __all__ = ["DEFAULT_PACE", "Pace", "Poller"]
@@ -60,7 +60,7 @@ class Poller:
         Raises:
             BarrierTimeoutError: some proxy did not show it in time; all stragglers are named.
         """
-        removal = not expectations or any(isinstance(one, Removal) for one in expectations)
+        removal = not expectations or any(isinstance(one, Firm) for one in expectations)
         oversight = Oversight(self.istiods, writes) if self.istiods and removal and writes else None
         barrier = _Barrier(self, step, tuple(expectations), oversight, self.clock.now())
         try:
@@ -162,7 +162,7 @@ class _Barrier:
         return tuple(
             one
             for one in self.expectations
-            if (one.classes is None or proxy_class in one.classes) and (proxy.ready or isinstance(one, Removal))
+            if (one.classes is None or proxy_class in one.classes) and (proxy.ready or isinstance(one, Firm))
         )
 
     def _inquire(self, life: tuple[str, int], proxy: Proxy, concerned: tuple[Expectation, ...]) -> None:

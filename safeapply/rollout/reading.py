@@ -13,18 +13,22 @@ from dataclasses import dataclass, field
 from safeapply.istio.proxies import Proxy
 from safeapply.ports import Answer, Proxies
 from safeapply.xds import configdump, references
+from safeapply.xds import sockets as security
 from safeapply.xds.configdump import Clusters
 from safeapply.xds.expectations import (
     ClusterAbsent,
     ClusterActive,
+    ClusterSends,
     ClusterUnreferenced,
     Expectation,
+    InboundAccepts,
     Removal,
     RouteRefers,
     RouteReleased,
 )
 from safeapply.xds.names import ClusterName
 from safeapply.xds.questions import (
+    INBOUND,
     LISTENER_BODIES,
     LISTENER_CHANGES,
     READY,
@@ -38,6 +42,7 @@ from safeapply.xds.questions import (
     without_pattern,
 )
 from safeapply.xds.references import Interest, Listeners, RouteConfig
+from safeapply.xds.sockets import Marks, Security, Sockets
 from safeapply.xds.verdicts import Holds, Reading, judge
 
 __all__ = ["Reader"]
@@ -98,15 +103,18 @@ class Reader:
         if removal and in_play is None:
             configdump.check_live((await self._ask(READY)).body)
         clusters = await self._clusters(
-            one.cluster for one in self.expectations if isinstance(one, ClusterActive | ClusterAbsent)
+            one.cluster
+            for one in self.expectations
+            if isinstance(one, ClusterActive | ClusterAbsent | ClusterSends)
         )
         endpoints = await self._endpoints(
             one.cluster for one in self.expectations if isinstance(one, ClusterActive) and one.ready_endpoint
         )
+        shown = await self._security()
         if not self._interest.clusters:
-            return Reading(clusters, endpoints)
+            return Reading(clusters, endpoints, security=shown)
         listeners = await self._read_listeners(wide=in_play is None)
-        return Reading(clusters, endpoints, await self._read_routes(in_play), listeners)
+        return Reading(clusters, endpoints, await self._read_routes(in_play), listeners, shown)
 
     async def _ask(self, path: str) -> Answer:
         answer = await self.proxies.ask(self.proxy, path, deadline=self.deadline)
@@ -140,6 +148,24 @@ class Reader:
             answer = await self._ask(endpoint_question(part))
             found.update(configdump.endpoints(answer.status, answer.body))
         return found
+
+    async def _security(self) -> Security | None:
+        """Ask for what is sent through the clusters in question, and what is accepted; None where neither is."""
+        names = [one.cluster for one in self.expectations if isinstance(one, ClusterSends)]
+        wanted = any(isinstance(one, InboundAccepts) for one in self.expectations)
+        if not names and not wanted:
+            return None
+        sockets: dict[ClusterName, Sockets] = {}
+        marks: dict[ClusterName, frozenset[Marks]] = {}
+        for part in parts(names):
+            answer = await self._ask_briefly(cluster_question(part))
+            sockets.update(security.sockets(answer.status, answer.body))
+            answer = await self._ask_briefly(endpoint_question(part))
+            marks.update(security.marks(answer.status, answer.body))
+        if not wanted:
+            return Security(sockets, marks)
+        answer = await self._ask(INBOUND)
+        return Security(sockets, marks, security.inbound(answer.status, answer.body))
 
     async def _read_listeners(self, *, wide: bool) -> Listeners:
         if self._listeners is None:

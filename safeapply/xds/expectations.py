@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from safeapply.istio.proxies import ProxyClass
-from safeapply.xds.names import ClusterName, Host
+from safeapply.istio.tls import Mode, Sent
+from safeapply.xds.names import ClusterName, Host, inbound_cluster
 
 __all__ = [
     "ClusterAbsent",
     "ClusterActive",
+    "ClusterSends",
     "ClusterUnreferenced",
     "Expectation",
+    "Firm",
+    "InboundAccepts",
     "Removal",
     "RouteRefers",
     "RouteReleased",
@@ -77,6 +81,34 @@ class RouteReleased:
     classes: frozenset[ProxyClass] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterSends:
+    """Connections through the cluster begin like this, and no newer copy of it is warming (ISTIO.md 6.2)."""
+
+    cluster: ClusterName
+    sent: frozenset[Sent]
+    """More than one only where its endpoints differ."""
+    automatic: bool
+    """Whether each endpoint says for itself if it gets mTLS."""
+    classes: frozenset[ProxyClass] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InboundAccepts:
+    """The inbound listener takes on this port of the workload what the mode says, and no newer one is warming."""
+
+    port: int
+    mode: Mode
+    classes: frozenset[ProxyClass] | None = None
+
+    @property
+    def cluster(self) -> ClusterName:
+        """The cluster behind the port."""
+        return inbound_cluster(self.port)
+
+
 Removal: TypeAlias = ClusterUnreferenced | ClusterAbsent | RouteReleased
 """That something is gone. One empty answer proves nothing, so it takes two readings that agree (DESIGN 5)."""
-Expectation: TypeAlias = ClusterActive | RouteRefers | Removal
+Firm: TypeAlias = Removal | ClusterSends | InboundAccepts
+"""What has to hold on proxies that are not ready too, and on those that come back to another replica of istiod."""
+Expectation: TypeAlias = ClusterActive | RouteRefers | Firm

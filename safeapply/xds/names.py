@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NewType
 
-__all__ = ["CONTROL_CLUSTER", "ClusterName", "Host", "OutboundCluster", "outbound_cluster", "parse_cluster"]
+__all__ = [
+    "CONTROL_CLUSTER",
+    "INBOUND_LISTENER",
+    "ClusterName",
+    "Host",
+    "OutboundCluster",
+    "inbound_cluster",
+    "outbound_cluster",
+    "parse_cluster",
+]
 
 Host = NewType("Host", str)
 """A fully qualified host of the mesh: ``reviews.default.svc.cluster.local``."""
@@ -15,6 +24,9 @@ ClusterName = NewType("ClusterName", str)
 
 CONTROL_CLUSTER = ClusterName("BlackHoleCluster")
 """A cluster that istiod sends to every sidecar and gateway by CDS: an answer without it proves nothing."""
+
+INBOUND_LISTENER = "virtualInbound"
+"""The listener that takes everything that comes to a workload."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,6 +42,11 @@ class OutboundCluster:
 def outbound_cluster(host: Host, port: int, subset: str = "") -> ClusterName:
     """Return Istio's name for the cluster of a service port, or of one subset of it."""
     return ClusterName(f"outbound|{port}|{subset}|{host}")
+
+
+def inbound_cluster(port: int) -> ClusterName:
+    """Return Istio's name for the cluster by which a sidecar reaches a port of its own workload."""
+    return ClusterName(f"inbound|{port}||")
 
 
 def parse_cluster(name: ClusterName) -> OutboundCluster | None:

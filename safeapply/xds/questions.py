@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 from urllib.parse import quote
 
-from safeapply.xds.names import CONTROL_CLUSTER
+from safeapply.xds.names import CONTROL_CLUSTER, INBOUND_LISTENER
 
 __all__ = [
+    "INBOUND",
     "LISTENER_BODIES",
     "LISTENER_CHANGES",
     "READY",
@@ -48,6 +49,7 @@ LISTENER_CHANGES = (
     f"{NO_CLUSTER}"
 )
 LISTENER_BODIES = f"{DUMP}resource=dynamic_listeners{NO_CLUSTER}"
+INBOUND = f"{DUMP}resource=dynamic_listeners{PATTERN}{INBOUND_LISTENER}"
 READY = "/ready"
 """Says whether an Envoy has had its first whole configuration; before, it lacks what it never had."""
 

@@ -7,6 +7,8 @@ ClusterUnreferenced     no route configuration and no listener in any state name
 ClusterAbsent           neither active nor warming
 RouteRefers             the virtual host with the domain names it; for TCP, some listener does
 RouteReleased           no virtual host with the domain names it; for TCP, no listener in any state does
+ClusterSends            active, no newer copy is warming; its sockets, as its endpoints choose, send nothing else
+InboundAccepts          the inbound listener's chains for the port take what the mode says; no newer one is warming
 """
 
 from __future__ import annotations
@@ -19,13 +21,17 @@ from safeapply.xds.configdump import Clusters
 from safeapply.xds.expectations import (
     ClusterAbsent,
     ClusterActive,
+    ClusterSends,
     ClusterUnreferenced,
     Expectation,
+    InboundAccepts,
     RouteRefers,
     RouteReleased,
 )
 from safeapply.xds.names import ClusterName, Host, parse_cluster
 from safeapply.xds.references import Listeners, RouteConfig
+from safeapply.xds.sockets import Security
+from safeapply.xds.tls_verdicts import TlsShortfall, accepted_otherwise, sent_otherwise
 
 __all__ = [
     "Absent",
@@ -54,6 +60,7 @@ class Reading:
     endpoints: Mapping[ClusterName, int]
     routes: tuple[RouteConfig, ...] | None = None
     listeners: Listeners | None = None
+    security: Security | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,9 @@ class Unreachable:
         return f"cannot be reached: {self.why}"
 
 
-Shortfall: TypeAlias = Absent | Warming | NoReadyEndpoint | StillPresent | StillRefers | NotReferred | Unknown
+Shortfall: TypeAlias = (
+    Absent | Warming | NoReadyEndpoint | StillPresent | StillRefers | NotReferred | TlsShortfall | Unknown
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +198,7 @@ class Rejected:
 Verdict: TypeAlias = Holds | Shortfall | Unreachable | Disconnected | Rejected
 
 
-def judge(expectation: Expectation, reading: Reading) -> Holds | Shortfall:
+def judge(expectation: Expectation, reading: Reading) -> Holds | Shortfall:  # noqa: PLR0911  one for each kind
     """Return whether an expectation holds on the Envoy that said this, and if not, why."""
     match expectation:
         case ClusterActive():
@@ -203,6 +212,11 @@ def judge(expectation: Expectation, reading: Reading) -> Holds | Shortfall:
             return _refers(expectation, reading)
         case RouteReleased():
             return _released(expectation, reading)
+        case ClusterSends(cluster=cluster):
+            there = _active(ClusterActive(cluster), reading)
+            return there if not isinstance(there, Holds) else sent_otherwise(expectation, reading.security) or there
+        case InboundAccepts():
+            return accepted_otherwise(expectation, reading.security) or Holds()
         case _:
             assert_never(expectation)
 

@@ -57,7 +57,9 @@ MUTANTS = (
         "for one in _nearest(exported, service.host) if _is_seen(one, client)]",
         "for one in _nearest([r for r in exported if client in (r.export_to or {client})], service.host)]",
     ),
-    Mutant("3.3 the older rule's subset stays", "subsets", "if s.name not in known", "if s.name in known"),
+    Mutant(
+        "3.3 the older rule's subset stays", "subsets", "if s.name not in self.names", "if s.name in self.names"
+    ),
     Mutant(
         "3.3 the oldest is merged first", "subsets", "(rule.selector is None, rule.age)", "(rule.selector is None,)"
     ),
@@ -174,4 +176,37 @@ MUTANTS = (
     Mutant("9.1 an import is trimmed to the port", "scopes", "d.port in {None, port}", "d.port in {None, d.port}"),
     Mutant("9.3 weight 0 imports", "scopes", "yield from rule.named", "yield from rule.destinations"),
     Mutant("9.1 a gateway has no scope", "scopes", "is not Role.SIDECAR or", "is Role.SIDECAR or"),
+    Mutant("6.1 the oldest of a level", "authentication", "return min(policies, key", "return max(policies, key"),
+    Mutant(
+        "6.1 the namespace after the mesh",
+        "authentication",
+        "fromkeys((root, namespace))",
+        "fromkeys((namespace, root))",
+    ),
+    Mutant("6.1 UNSET inherits", "authentication", "return wider if mode is Mode.UNSET else", "return"),
+    Mutant(
+        "6.1 ports by the workload's port",
+        "handshakes",
+        "return int(port.target) if port.target",
+        "return 0 if port.target",
+    ),
+    Mutant("6.1 a selector has to match", "authentication", "and server.labels.match(", "or server.labels.match("),
+    Mutant("6.1 no selector in the root", "authentication", "== server.namespace != root", "== server.namespace"),
+    Mutant("6.2 a namespace of DISABLE", "calling", "if whole.mode is Mode.DISABLE:", "if False:"),
+    Mutant(
+        "6.2 a workload of DISABLE",
+        "calling",
+        "Sent.PLAINTEXT if accepted.mode is",
+        "Sent.MTLS if accepted.mode is",
+    ),
+    Mutant("6.2 headless: all pods or none", "calling", "all(one.sidecar for one", "any(not one.sidecar for one"),
+    Mutant(
+        "6.3 the port's settings hide the rule's",
+        "tls",
+        "return own if own is not None or",
+        "return own if False or",
+    ),
+    Mutant("6.3 not from the endpoints", "tls", "number == port and m is not None", "number == port"),
+    Mutant("6.4 plaintext to STRICT", "tls", "Mode.STRICT: {Sent.PLAINTEXT, ", "Mode.STRICT: {"),
+    Mutant("6.7 waypoints", "handshakes", "if one.role is Role.WAYPOINT:", "if False:"),
 )

@@ -17,8 +17,10 @@ from safeapply.resources.objects import Resource, ResourceId
 from safeapply.xds.expectations import (
     ClusterAbsent,
     ClusterActive,
+    ClusterSends,
     ClusterUnreferenced,
     Expectation,
+    InboundAccepts,
     RouteRefers,
     RouteReleased,
 )
@@ -106,6 +108,9 @@ def _sight(one: Expectation) -> Sight:
             return Sight(Look.REFERRED, cluster, clients, _host(one.host) if one.host else None)
         case RouteReleased():
             return Sight(Look.UNREFERRED, cluster, clients, _host(one.host) if one.host else None)
+        case ClusterSends() | InboundAccepts():
+            msg = f"no world of the oracle says a word of TLS, and still the plan expects {one}"
+            raise AssertionError(msg)
         case _:
             assert_never(one)
 

@@ -14,8 +14,10 @@ from safeapply.resources.objects import Namespace, Resource, ResourceId
 from safeapply.xds.expectations import (
     ClusterAbsent,
     ClusterActive,
+    ClusterSends,
     ClusterUnreferenced,
     Expectation,
+    InboundAccepts,
     RouteRefers,
     RouteReleased,
 )
@@ -101,7 +103,7 @@ def _step(number: int, step: Step) -> Iterable[str]:
         yield f"    {operation.action.value} {one.id.kind} {one.id.namespace}/{one.id.name}{bridge}"
 
 
-def _expectation(one: Expectation) -> str:
+def _expectation(one: Expectation) -> str:  # noqa: PLR0911  one for each kind
     where = "everywhere" if one.classes is None else ", ".join(sorted(map(str, one.classes)))
     short = one.cluster.replace(".default.svc.cluster.local", "")
     match one:
@@ -113,5 +115,9 @@ def _expectation(one: Expectation) -> str:
             return f"{short} absent {where}"
         case RouteRefers():
             return f"{short} routed on {where}"
+        case ClusterSends(sent=sent):
+            return f"{short} sends {' and '.join(sorted(s.value for s in sent))} on {where}"
+        case InboundAccepts(mode=mode):
+            return f"{short} accepts {mode.value} on {where}"
         case RouteReleased(host=host):
             return f"{short} released by {(host or 'TCP').removesuffix('.default.svc.cluster.local')} on {where}"

@@ -1,7 +1,6 @@
 """One rollout at a time for each mesh, by a Lease that is renewed, and taken over when it is stale (DESIGN 6).
 
-The Lease is made empty first and then claimed at the resourceVersion that was read, so of two that start at once
-one loses. A run that is killed leaves a Lease behind that is stale after ``duration`` seconds; on the machine where
+The Lease is created, or claimed at the resourceVersion that was read, so of two that start at once one loses. A run that is killed leaves a Lease behind that is stale after ``duration`` seconds; on the machine where
 it ran it is known to be gone, and the next run need not wait.
 """
 
@@ -162,7 +161,9 @@ async def _awaited(
 ) -> Resource:
     """Return the Lease when nobody else holds it, or whoever does has not renewed it in time."""
     while True:
-        lease = await cluster.get(lock.id) or await _made(lock, cluster)
+        lease = await cluster.get(lock.id) or await _made(lock, cluster, clock)
+        if lease is None:
+            continue
         if lease.spec.get("holderIdentity") == lock.holder or not _is_held(lock, lease, clock):
             return lease
         left = until - clock.now()
@@ -174,9 +175,15 @@ async def _awaited(
         await clock.sleep(min(LOOK_AGAIN, left))
 
 
-async def _made(lock: Lock, cluster: Cluster) -> Resource:
+async def _made(lock: Lock, cluster: Cluster, clock: Clock) -> Resource | None:
+    """Create the Lease as ours, or return None where somebody else was quicker.
+
+    It is not applied: all rollouts are one field manager, so an apply would take the holder's name away.
+    """
     try:
-        return await cluster.apply(_lease(lock, {}))
+        return await cluster.create(_held(lock, clock, "", acquired=clock.wall()))
+    except ClusterChangedError:
+        return None
     except RejectedError as error:
         raise ClusterError(
             f"the lock {lock.id} cannot be made: {error.reason}; name another namespace with --lock-namespace"

@@ -267,6 +267,25 @@ async def test_a_cancelled_step_ends_the_writes_that_have_begun_and_begins_no_ot
     assert world.cluster.writes == [f"apply {name}" for name in written]
 
 
+async def test_of_two_rollouts_that_make_the_lease_at_once_one_waits() -> None:
+    """Neither has found one; the second to create it sees that it is too late, and wipes nobody's name out."""
+    clock, cluster = JumpingClock(), MemoryCluster()
+    lock, original, looked = Lock(ROOT, "bob", patience=0.0), cluster.get, list[ResourceId]()
+
+    async def get(resource_id: ResourceId) -> Resource | None:
+        found = await original(resource_id)
+        looked.append(resource_id)
+        return None if len(looked) == 1 else found
+
+    async with held(Lock(ROOT, "alice"), cluster, clock):
+        looked.clear()
+        cluster.get = get  # type: ignore[method-assign]
+        with pytest.raises(LockedError, match="alice is rolling out"):
+            async with held(lock, cluster, clock):
+                pytest.fail("both hold it")
+        assert cluster.objects[lock.id].spec["holderIdentity"] == "alice"
+
+
 async def test_a_lease_that_was_lost_ends_the_rollout() -> None:
     """Somebody else holds it now, so not one more write is made."""
     clock, cluster = JumpingClock(), MemoryCluster()

@@ -1,8 +1,8 @@
 """One rollout at a time for each mesh, by a Lease that is renewed, and taken over when it is stale (DESIGN 6).
 
 The Lease is created, or claimed at the resourceVersion that was read, so of two that start at once one loses. A run
-that is killed leaves a Lease behind that is stale after ``duration`` seconds; on the machine where it ran it is known
-to be gone, and the next run need not wait.
+that is killed leaves a Lease behind that is stale after ``duration`` seconds; on the machine where it ran, the next
+run knows that it is gone, and need not wait.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from safeapply.istio.handshakes import Conflict
+from safeapply.istio.kinds import DESTINATION_RULE
 from safeapply.istio.tls import Mode, Sent
 
 __all__ = ["reset", "wanted"]
@@ -38,4 +39,6 @@ def _policy(conflict: Conflict) -> str:
 
 
 def _source(conflict: Conflict) -> str:
-    return str(conflict.sending.source or "automatic mTLS")
+    source = conflict.sending.source
+    # A PeerAuthentication decides by what it makes of automatic mTLS.
+    return str(source) if source is not None and source.group_kind == DESTINATION_RULE else "automatic mTLS"

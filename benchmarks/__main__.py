@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import churn, fleet, planning, rollouts
+from benchmarks import checks, churn, fleet, planning, rollouts
 
 GROUPS = {
     "planning": planning.figures,
+    "checks": checks.figures,
     "rollouts": rollouts.figures,
     "churn": churn.figures,
     "fleet": fleet.figures,

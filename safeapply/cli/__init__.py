@@ -35,6 +35,7 @@ def main() -> None:
 
 def _app() -> typer.Typer:
     from safeapply.cli.apply import apply, delete
+    from safeapply.cli.check import check
     from safeapply.cli.demo import demo
     from safeapply.cli.plan import plan
     from safeapply.cli.rbac import rbac
@@ -51,6 +52,7 @@ def _app() -> typer.Typer:
     )
     app.command()(apply)
     app.command()(plan)
+    app.command()(check)
     app.command()(delete)
     app.command()(wait)
     app.command()(status)

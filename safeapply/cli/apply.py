@@ -26,6 +26,7 @@ from safeapply.cli.options import (
     Report,
     SavedPlan,
     Selector,
+    SkipChecks,
     Soak,
     Timeout,
     Verbose,
@@ -60,6 +61,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
     via: ViaOption = Via.PORT_FORWARD,
     proxy_addresses: ProxyAddresses = None,
     force_conflicts: ForceConflicts = False,
+    skip_checks: SkipChecks = False,
     istio_namespace: IstioNamespace = "istio-system",
     kubeconfig: Kubeconfig = None,
     context: Context = None,
@@ -70,6 +72,8 @@ def apply(  # noqa: PLR0913  one parameter for each option
     ] = True,
 ) -> None:
     """Write manifests in an order that loses no request, waiting for the Envoys in between."""
+    from dataclasses import replace
+
     from safeapply.cli.durations import seconds_of
     from safeapply.cli.inputs import Pruning
     from safeapply.cli.planning import Files, Wanted
@@ -90,7 +94,8 @@ def apply(  # noqa: PLR0913  one parameter for each option
     def wants(default: Namespace) -> Wanted:
         if saved is not None:
             return saved.wanted
-        return Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=soak)
+        wanted = Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=soak)
+        return replace(wanted, checked=not skip_checks)
 
     manner = Manner(
         kubeconfig=kubeconfig,

@@ -30,6 +30,7 @@ __all__ = [
     "SaveTo",
     "SavedPlan",
     "Selector",
+    "SkipChecks",
     "Soak",
     "Timeout",
     "Verbose",
@@ -140,6 +141,9 @@ SavedPlan: TypeAlias = Annotated[
     typer.Argument(
         metavar="[PLAN]", help="A plan that was saved by plan --out, instead of -f.", show_default=False
     ),
+]
+SkipChecks: TypeAlias = Annotated[
+    bool, typer.Option("--skip-checks", help="Go ahead although the change would break what `check` looks for.")
 ]
 Live: TypeAlias = Annotated[
     str | None, typer.Option("--live", help="Plan against this directory instead of a cluster.", metavar="DIR")

@@ -20,6 +20,7 @@ from safeapply.cli.options import (
     Recursive,
     SaveTo,
     Selector,
+    SkipChecks,
     Soak,
 )
 
@@ -48,6 +49,7 @@ def plan(  # noqa: PLR0913  one parameter for each option
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     out: SaveTo = None,
+    skip_checks: SkipChecks = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say for each step what would fail if it did not wait.")
     ] = False,
@@ -73,6 +75,7 @@ def plan(  # noqa: PLR0913  one parameter for each option
 
     def wants(default: Namespace) -> Wanted:
         wanted = Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=soak)
+        wanted = replace(wanted, checked=not skip_checks)
         asked.append(wanted)
         return replace(wanted, explain=explain)
 
@@ -87,7 +90,8 @@ def plan(  # noqa: PLR0913  one parameter for each option
     if out is not None and not made.plan.refusals:
         from safeapply.cli.saved import Request, save
 
-        request = Request(pruning, namespace or "", istio_namespace, seconds_of(soak, option="--soak"))
+        seconds = seconds_of(soak, option="--soak")
+        request = Request(pruning, namespace or "", istio_namespace, seconds, checked=not skip_checks)
         save(out, request, asked[0], made)
         typer.echo(f"saved; carry it out with: safeapply apply {out}", err=True)
     if made.plan.refusals:

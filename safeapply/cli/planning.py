@@ -10,12 +10,13 @@ from safeapply import __version__
 from safeapply.cli.durations import seconds_of
 from safeapply.cli.inputs import Pruning, manifests_of
 from safeapply.istio.snapshot import MeshSettings
-from safeapply.plans.changes import changes_between
+from safeapply.plans.changes import Change, changes_between
 from safeapply.plans.plan import Plan, Refusal
 from safeapply.plans.planner import PlanOptions, plan
 from safeapply.ports import Cluster
 from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
 from safeapply.rollout.membership import Lookup, Membership, Reference, check_parent, look_up
+from safeapply.rollout.preflight import preflight
 from safeapply.rollout.survey import survey
 
 __all__ = ["Files", "Planned", "Wanted", "plan_against", "plan_offline"]
@@ -53,6 +54,8 @@ class Wanted:
     applyset: Reference | None = None
     """The parent of the set that the manifests are to be, and from which the rest goes."""
     explain: bool = False
+    checked: bool = True
+    """Whether the change is refused that would add an error at rest."""
 
     @classmethod
     def applied(cls, files: Files, default: Namespace, *, pruning: Pruning, root: str, soak: str) -> Wanted:
@@ -66,7 +69,8 @@ class Wanted:
     def deleted(cls, files: Files, default: Namespace, *, root: str, soak: str) -> Wanted:
         """Return what ``delete`` wants: nothing of the files."""
         named = frozenset(one.id for one in files.read(default))
-        return cls((), lambda one: one.id in named, Namespace(root), seconds_of(soak, option="--soak"), named)
+        seconds = seconds_of(soak, option="--soak")
+        return cls((), lambda one: one.id in named, Namespace(root), seconds, named, checked=False)
 
     def options(self, *, offline: bool) -> PlanOptions:
         """Return the planner's part of it."""
@@ -98,7 +102,7 @@ def plan_offline(wanted: Wanted, directory: str, *, recursive: bool, default: Na
     changes, unchanged = changes_between(live, wanted.manifests, {}, deleted)
     refused = _refused(membership, live)
     made = refused or plan(live, changes, unchanged=unchanged, options=wanted.options(offline=True))
-    return _planned(made, live, {}, membership)
+    return _planned(_checked(made, wanted, live, changes, offline=True), live, {}, membership)
 
 
 async def plan_against(wanted: Wanted, cluster: Cluster, *, dry_run: bool = True) -> Planned:
@@ -127,8 +131,17 @@ async def plan_against(wanted: Wanted, cluster: Cluster, *, dry_run: bool = True
         proxies=seen.proxies,
         options=wanted.options(offline=False),
     )
+    made = _checked(made, wanted, seen.live, seen.changes, offline=False)
     desired = {one.id: one.desired for one in seen.changes if one.desired}
     return _planned(made, seen.live, desired, membership)
+
+
+def _checked(
+    made: Plan, wanted: Wanted, live: Mapping[ResourceId, Resource], changes: Sequence[Change], *, offline: bool
+) -> Plan:
+    if not wanted.checked:
+        return made
+    return preflight(made, live, changes, mesh=MeshSettings(wanted.root_namespace), offline=offline)
 
 
 async def _membership(wanted: Wanted, cluster: Lookup) -> Membership | None:

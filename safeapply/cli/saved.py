@@ -38,6 +38,7 @@ class Request:
     namespace: str
     root_namespace: str
     soak_seconds: float
+    checked: bool = True
 
     def wanted(self, manifests: tuple[Resource, ...]) -> Wanted:
         """Return it as a plan is made of it."""
@@ -47,6 +48,7 @@ class Request:
             Namespace(self.root_namespace),
             self.soak_seconds,
             applyset=self.pruning.reference(Namespace(self.namespace)),
+            checked=self.checked,
         )
 
 

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
@@ -98,7 +98,8 @@ def roll_out(wants: Wants, manner: Manner) -> int:
                 made = await plan_against(wanted, cluster, dry_run=manner.dry_run is not DryRun.CLIENT)
 
             async def replan() -> Fresh:
-                again = await plan_against(wanted, cluster)
+                # What the operator has agreed to is not judged again half-way.
+                again = await plan_against(replace(wanted, checked=False), cluster)
                 return Fresh(again.plan, again.live)
 
             if manner.check is not None:

@@ -42,7 +42,7 @@ from safeapply.istio.workloads import declare_workload, pairs
 from safeapply.resources.objects import Document, FieldPath, GroupKind, Namespace, Resource, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["declare"]
+__all__ = ["declare", "gateway_name"]
 
 HTTP_PROTOCOLS = frozenset({"http", "http2", "grpc", "grpc-web"})
 TCP_PROTOCOLS = frozenset({"tcp", "tls", "https", "mongo", "mysql", "redis"})
@@ -67,6 +67,16 @@ def declare(resource: Resource, *, created: str, domain: str) -> Declaration | N
         return reader.service(resource)
     read = _READERS.get(kind)
     return declare_workload(resource) if read is None else read(reader, resource.spec)
+
+
+def gateway_name(name: str, namespace: Namespace) -> str:
+    """Return ``namespace/name`` for the name by which an object refers to a Gateway; or ``mesh`` (ISTIO.md 2.3)."""
+    if name == MESH:
+        return MESH
+    owner, slash, rest = name.partition("/")
+    if not slash:
+        return f"{namespace}/{name}"
+    return f"{namespace}/{rest}" if owner == "." else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +169,7 @@ class _Reader:
         return resolve(name, self.id.namespace, domain=self.domain)
 
     def _gateway_name(self, name: str) -> str:
-        """Resolve a reference to a Gateway (ISTIO.md 2.3)."""
-        if name == MESH:
-            return MESH
-        namespace, slash, rest = name.partition("/")
-        if not slash:
-            return f"{self.id.namespace}/{name}"
-        return f"{self.id.namespace}/{rest}" if namespace == "." else name
+        return gateway_name(name, self.id.namespace)
 
     def _server(self, server: Document) -> Server:
         port = server.get("port") or {}

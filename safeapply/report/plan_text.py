@@ -13,6 +13,7 @@ from textwrap import wrap
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypedDict
 
+from safeapply.checks.catalogue import NAMES
 from safeapply.plans.plan import Action, Plan, Refusal, Step
 from safeapply.report.alterations import Alteration, alterations
 from safeapply.report.wording import counted, expectation, proxies, rolled_out, short
@@ -105,6 +106,10 @@ def _headline(plan: Plan) -> str:
         return "Refused: another controller writes what would change. Nothing will be written."
     if codes == {"applyset"}:
         return "Refused: the apply set cannot be pruned like this. Nothing will be written."
+    if codes and codes <= NAMES.keys():
+        return (
+            "Refused: requests would fail at rest. Nothing will be written; --skip-checks writes it all the same."
+        )
     if plan.refusals:
         return "Refused: no order of writes keeps every request served. Nothing will be written."
     if not plan.steps:

@@ -1,0 +1,107 @@
+"""``safeapply check``: what is wrong with a mesh at rest, in files, in a cluster, or in files over a cluster."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from safeapply.cli.options import Context, Filenames, IstioNamespace, Kubeconfig, Recursive
+
+if TYPE_CHECKING:
+    from safeapply.checks.findings import Severity
+    from safeapply.cli.checking import Looked
+
+__all__ = ["check"]
+
+FOUND = 4
+"""The exit code of ``apply`` where a check fails, too."""
+
+
+class Form(Enum):
+    """How findings are written to standard output."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+    JUNIT = "junit"
+
+
+class FailOn(Enum):
+    """The least bad finding that makes the command exit 4."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+def check(  # noqa: PLR0913  one parameter for each option
+    *,
+    filename: Filenames = None,
+    recursive: Recursive = False,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            "--namespace", "-n", help="Namespace of objects that do not name one; without -f, look there only."
+        ),
+    ] = None,
+    live: Annotated[
+        str | None,
+        typer.Option(
+            "--live",
+            metavar="DIR|cluster",
+            help="What the files of -f are to be applied to; without -f, what is checked. By default the files are "
+            "checked alone, and the cluster where there are none.",
+        ),
+    ] = None,
+    output: Annotated[Form, typer.Option("--output", "-o", help="Form of the result.")] = Form.TEXT,
+    fail_on: Annotated[
+        FailOn, typer.Option("--fail-on", help="Exit 4 where there is anything as bad as this.")
+    ] = FailOn.ERROR,
+    istio_namespace: IstioNamespace = "istio-system",
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+) -> None:
+    """Show what would fail, or do nothing, although it is written as it should be; write nothing."""
+    from safeapply.checks.findings import Severity
+    from safeapply.cli.checking import CLUSTER, check_cluster, check_files
+    from safeapply.cli.planning import Files
+    from safeapply.istio.snapshot import MeshSettings
+    from safeapply.resources.objects import Namespace
+
+    files, mesh = Files(filename, recursive, namespace), MeshSettings(Namespace(istio_namespace))
+    online = live == CLUSTER or (live is None and not filename)
+    looked = (
+        check_cluster(files, mesh, kubeconfig=kubeconfig, context=context)
+        if online
+        else check_files(files, live, mesh)
+    )
+    failing = {one for one in Severity if one.rank <= Severity(fail_on.value).rank}
+    typer.echo(_written(looked, output, failing).rstrip("\n"))
+    if any(one.severity in failing for one in looked.checked.findings):
+        raise typer.Exit(FOUND)
+
+
+def _written(looked: Looked, output: Form, failing: set[Severity]) -> str:
+    import os
+    import sys
+
+    from safeapply import __version__
+    from safeapply.adapters.terminal import dresser
+    from safeapply.report.findings import assumptions, findings_json, findings_text
+    from safeapply.report.junit import findings_junit
+    from safeapply.report.sarif import findings_sarif
+
+    findings = looked.checked.findings
+    match output:
+        case Form.JSON:
+            return findings_json(looked.checked)
+        case Form.SARIF:
+            return findings_sarif(findings, version=__version__)
+        case Form.JUNIT:
+            return findings_junit(findings, looked.objects, failing)
+        case Form.TEXT:
+            note = assumptions(looked.checked)
+            if note:
+                typer.echo(note, err=True)
+            return findings_text(findings, style=dresser(sys.stdout, os.environ))

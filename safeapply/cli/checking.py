@@ -1,0 +1,98 @@
+"""From the command line to findings: of files, of a cluster, or of files over either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from safeapply.adapters.connection import connected
+from safeapply.adapters.kube import KubeCluster
+from safeapply.checks.check import Checked, check
+from safeapply.checks.scene import Sight
+from safeapply.cli.inputs import manifests_of
+from safeapply.cli.planning import Files
+from safeapply.cli.supervision import run_to_end
+from safeapply.istio.kinds import NEWEST, POD, ROUTING_KINDS, WORKLOAD_KINDS
+from safeapply.istio.snapshot import MeshSettings
+from safeapply.plans.references import KUBERNETES_GATEWAY
+from safeapply.resources.objects import Namespace, Resource, ResourceId
+
+__all__ = ["CLUSTER", "Looked", "check_cluster", "check_files"]
+
+CLUSTER = "cluster"
+"""The word that stands for the cluster of the kubeconfig where a directory could stand."""
+
+READ_KINDS = (*ROUTING_KINDS, *WORKLOAD_KINDS, POD, KUBERNETES_GATEWAY)
+"""What is listed of a cluster, in all namespaces."""
+
+Objects = Mapping[ResourceId, Resource]
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was found, and where it was looked for."""
+
+    checked: Checked
+    objects: tuple[ResourceId, ...]
+    """Those that the findings are about."""
+
+
+def check_files(files: Files, live: str | None, mesh: MeshSettings) -> Looked:
+    """Check manifests alone, those of a directory, or the first as if they were applied over the second.
+
+    Raises:
+        ManifestsError: every fault of every file.
+    """
+    default = Namespace(files.namespace or "default")
+    sight = Sight(mesh, offline=True)
+    if live is None:
+        return _looked(_by_id(files.read(default)), sight)
+    found = manifests_of([live], recursive=files.recursive, namespace=None, default=default)
+    if not files.filenames:
+        return _looked(_by_id(found), sight)
+    return _over(_by_id(found), _by_id(files.read(default)), sight)
+
+
+def check_cluster(files: Files, mesh: MeshSettings, *, kubeconfig: str | None, context: str | None) -> Looked:
+    """Check what a cluster holds, or manifests as if they were applied to it; nothing is written.
+
+    Raises:
+        ManifestsError: every fault of every file.
+        ClusterError: the server cannot be reached.
+    """
+
+    async def look() -> tuple[Objects, Objects]:
+        async with connected(kubeconfig=kubeconfig, context=context) as connection:
+            manifests = files.read(Namespace(connection.namespace)) if files.filenames else ()
+            return _by_id(await KubeCluster(connection).list(READ_KINDS)), _by_id(manifests)
+
+    live, manifests = run_to_end(look())
+    sight = Sight(mesh)
+    if manifests:
+        return _over(live, manifests, sight)
+    looked = _looked(live, sight)
+    return looked if files.namespace is None else _within(looked, Namespace(files.namespace))
+
+
+def _by_id(resources: tuple[Resource, ...]) -> Objects:
+    return {one.id: one for one in resources}
+
+
+def _looked(resources: Objects, sight: Sight) -> Looked:
+    return Looked(check(resources, sight), tuple(one for one in resources if one.group_kind in ROUTING_KINDS))
+
+
+def _over(live: Objects, manifests: Objects, sight: Sight) -> Looked:
+    """Check the files over what is live: what is about them, and what they would break elsewhere."""
+    ages = {one: live[one].created if one in live else NEWEST for one in manifests}
+    patient = replace(sight, ages=ages, patient=True)
+    known = {one.key for one in check(live, patient).findings}
+    checked = check({**live, **manifests}, patient)
+    theirs = tuple(one for one in checked.findings if one.object in manifests or one.key not in known)
+    return Looked(replace(checked, findings=theirs), tuple(manifests))
+
+
+def _within(looked: Looked, namespace: Namespace) -> Looked:
+    findings = tuple(one for one in looked.checked.findings if one.object.namespace == namespace)
+    objects = tuple(one for one in looked.objects if one.namespace == namespace)
+    return Looked(replace(looked.checked, findings=findings), objects)

@@ -187,6 +187,16 @@ def test_warnings_are_shown_and_do_not_stop(cluster: Cluster, tmp_path: Path) ->
     assert "Warnings" not in safeapply(cluster, "plan", "-f", written(tmp_path / "route.yaml", GOOD)).out
 
 
+def test_a_saved_plan_keeps_what_was_said_about_it(cluster: Cluster, tmp_path: Path) -> None:
+    """Its warnings are the same when it is made again without the files, and so is leave to skip the checks."""
+    plan = str(tmp_path / "plan.json")
+    for text, options in ((OUTSIDE, ()), (MISBOUND, ("--skip-checks",))):
+        path = written(tmp_path / "route.yaml", text)
+        assert safeapply(cluster, "plan", "-f", path, "--out", plan, *options).code == 0
+        done = safeapply(cluster, "apply", plan, "--yes")
+        assert done.code == 0, done.err
+
+
 def routes(cluster: Cluster) -> list[str]:
     """Return the names of the VirtualServices."""
     return names(cluster.do(lambda: cluster.store.list(VIRTUAL_SERVICE)))

@@ -20,6 +20,7 @@ from safeapply.istio.kinds import DESTINATION_RULE, PEER_AUTHENTICATION
 from safeapply.istio.localities import Locality, met
 from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.registry import is_declared
+from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.view import Views
 from safeapply.plans.handshake_words import wanted
 from safeapply.plans.transition import Transition
@@ -62,8 +63,13 @@ def tls_order(transition: Transition, *, together: bool = False) -> frozenset[Co
         transition: from live to desired.
         together: search hosts that share an object as one; for when their own ways contradict each other.
     """
+    if not transition.met:
+        return frozenset()
     everything = Handshakes(Views(transition.mesh))
     live = Handshakes(Views(transition.all_at(Stage.LIVE)))
+    # Everything else that changes may be as it is or as it will be.
+    others = (one for one in transition.stages if one.group_kind not in _BETWEEN)
+    around = transition.mixture(dict.fromkeys(others, (Stage.LIVE, Stage.DESIRED)))
     found: dict[Constraint, None] = {}
     meetings = [
         _Meeting((host,), tuple(locality.crowds), dict.fromkeys(_deciding(transition, everything, locality, host)))
@@ -72,7 +78,7 @@ def tls_order(transition: Transition, *, together: bool = False) -> frozenset[Co
     ]
     for meeting in _joined(meetings) if together else meetings:
         chains = {one: _chain(transition, one) for one in meeting.deciding}
-        search = _Search(transition, meeting, chains, live)
+        search = _Search(transition, meeting, chains, live, around)
         found |= dict.fromkeys(search.constraints())
     return frozenset(found)
 
@@ -141,6 +147,8 @@ class _Search:
     chains: Mapping[ResourceId, tuple[Stage, ...]]
     """The objects that decide, each with the versions that it may go through."""
     live: Handshakes
+    around: Snapshot
+    """The mesh in which the objects that do not decide are."""
     _judged: dict[tuple[Place, Place], Conflict | None] = field(default_factory=dict)
 
     def constraints(self) -> Iterator[Constraint]:
@@ -213,20 +221,14 @@ class _Search:
         return self._judged[key]
 
     def _conflict(self, before: Place, after: Place) -> Conflict | None:
+        stages = self.transition.stages
         chosen = {
-            one: (chain[now], chain[then])
+            one: tuple(stages[one][stage] for stage in dict.fromkeys((chain[now], chain[then])))
             for (one, chain), now, then in zip(self.chains.items(), before, after, strict=True)
         }
-        shakes = Handshakes(Views(self.transition.mixture(self._with_others(chosen))))
+        shakes = Handshakes(Views(self.around.where(chosen)))
         pairs = product(self.meeting.hosts, self.meeting.classes)
         return next((found for host, one in pairs for found in _unknown(one, host, self.live, shakes)), None)
-
-    def _with_others(
-        self, chosen: Mapping[ResourceId, tuple[Stage, ...]]
-    ) -> Mapping[ResourceId, tuple[Stage, ...]]:
-        """Let everything else that changes and is no rule of TLS be as it is or as it will be."""
-        others = (one for one in self.transition.stages if one.group_kind not in _BETWEEN)
-        return {**dict.fromkeys(others, (Stage.LIVE, Stage.DESIRED)), **chosen}
 
 
 def _end(write: tuple[ResourceId, Stage], bridged: Iterable[ResourceId]) -> End:

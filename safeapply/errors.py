@@ -13,6 +13,7 @@
     ├── IstiodError                one replica of istiod could not be asked
     ├── BarrierTimeoutError        an expectation outlived its deadline          exit 3
     ├── WorkloadFailedError        a Deployment or Job that will not come up     exit 1
+    ├── RolledBackError            one of these two, and then the way back       as its cause
     ├── RefusedError               no safe order                                 exit 4
     ├── LockedError                another rollout holds the Lease               exit 6
     ├── InterruptedRolloutError    Ctrl-C or SIGTERM                             exit 130
@@ -42,6 +43,7 @@ __all__ = [
     "ProxyError",
     "RefusedError",
     "RejectedError",
+    "RolledBackError",
     "SafeApplyError",
     "SandboxError",
     "StalePlanError",
@@ -197,6 +199,14 @@ class BarrierTimeoutError(SafeApplyError):
         named = "".join(f"\n  {one}" for one in self.stragglers[:SHOWN_STRAGGLERS])
         rest = f"\n  and {more} more" if more > 0 else ""
         super().__init__(f"{what}. {behind[:1].upper()}{behind[1:]}{':' if named else ''}{named}{rest}")
+
+
+class RolledBackError(SafeApplyError):
+    """A rollout took too long or met a workload that failed, and all that it found is back."""
+
+    def __init__(self, cause: SafeApplyError) -> None:
+        self.exit_code = cause.exit_code
+        super().__init__(f"{cause}\nrolled back: everything is as the rollout found it")
 
 
 class WorkloadFailedError(SafeApplyError):

@@ -39,6 +39,7 @@ def _app() -> typer.Typer:
     from safeapply.cli.demo import demo
     from safeapply.cli.plan import plan
     from safeapply.cli.rbac import rbac
+    from safeapply.cli.rollback import rollback
     from safeapply.cli.sandbox import app as sandbox
     from safeapply.cli.status import status
     from safeapply.cli.wait import wait
@@ -54,6 +55,7 @@ def _app() -> typer.Typer:
     app.command()(plan)
     app.command()(check)
     app.command()(delete)
+    app.command()(rollback)
     app.command()(wait)
     app.command()(status)
     app.command()(rbac)

@@ -21,6 +21,9 @@ __all__ = [
     "LockTimeout",
     "MaxConnections",
     "NamespaceName",
+    "NoRecord",
+    "OnTimeout",
+    "OnTimeoutOption",
     "Output",
     "OutputFormat",
     "ProxyAddresses",
@@ -32,6 +35,7 @@ __all__ = [
     "Selector",
     "SkipChecks",
     "Soak",
+    "StepTimeout",
     "Timeout",
     "Verbose",
     "Via",
@@ -53,6 +57,13 @@ class DryRun(Enum):
     NONE = "none"
     CLIENT = "client"
     SERVER = "server"
+
+
+class OnTimeout(Enum):
+    """What is done when a wait takes too long."""
+
+    STOP = "stop"
+    ROLLBACK = "rollback"
 
 
 class Via(Enum):
@@ -90,8 +101,21 @@ Soak: TypeAlias = Annotated[
     ),
 ]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")]
+StepTimeout: TypeAlias = Annotated[
+    str, typer.Option("--step-timeout", "--barrier-timeout", help="How long one wait of a step may take.")
+]
 Timeout: TypeAlias = Annotated[
-    str, typer.Option("--barrier-timeout", "--timeout", help="How long one barrier may stay closed.")
+    str, typer.Option("--timeout", help="How long the waits of the whole rollout may take; 0 for no limit.")
+]
+OnTimeoutOption: TypeAlias = Annotated[
+    OnTimeout,
+    typer.Option(
+        "--on-timeout",
+        help="When a wait takes too long, or a workload fails: stop where it is safe, or roll back.",
+    ),
+]
+NoRecord: TypeAlias = Annotated[
+    bool, typer.Option("--no-record", help="Keep no record of what is found, for `safeapply rollback`.")
 ]
 LockTimeout: TypeAlias = Annotated[
     str, typer.Option("--lock-timeout", help="How long to wait for another rollout to end; 0 for not at all.")

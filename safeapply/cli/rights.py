@@ -28,6 +28,8 @@ class Rights:
     way: Way
     root_namespace: Namespace
     lock_namespace: Namespace | None = None
+    record: bool = True
+    """Whether what is found is kept."""
 
     @asynccontextmanager
     async def all_named(self) -> AsyncIterator[None]:
@@ -39,10 +41,7 @@ class Rights:
         try:
             yield
         except ForbiddenError as error:
-            rights = (
-                *reading(self.way, self.root_namespace),
-                *executing(self.way, self.root_namespace, self.lock_namespace),
-            )
+            rights = (*reading(self.way, self.root_namespace), *self._executing())
             others = await lacking(self.connection, rights, self.plural)
             raise ForbiddenError(tuple(dict.fromkeys((*error.missing, *others))), error.user) from error
 
@@ -56,7 +55,7 @@ class Rights:
         doomed = [one.resource.id for one in operations if one.action is Action.DELETE]
         deletes = (one for one in deleting(doomed, named=True) if "delete" in one.verbs)
         pods = [one for one in made.live.values() if one.id.group_kind == POD]
-        await self._check((*executing(self.way, self.root_namespace, self.lock_namespace), *deletes), pods)
+        await self._check((*self._executing(), *deletes), pods)
 
     async def check_waiting(self, pods: Iterable[Resource]) -> None:
         """Ask for what it takes to wait for Envoys.
@@ -65,6 +64,9 @@ class Rights:
             ForbiddenError: with every right that is missing.
         """
         await self._check(waiting(self.way, self.root_namespace), pods)
+
+    def _executing(self) -> tuple[Right, ...]:
+        return executing(self.way, self.root_namespace, self.lock_namespace, record=self.record)
 
     async def _check(self, rights: Iterable[Right], pods: Iterable[Resource]) -> None:
         proxies = (proxy_of_pod(one) for one in pods)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
-import socket
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,12 +18,22 @@ from safeapply.adapters.istiod import IstiodPages
 from safeapply.adapters.kube import KubeCluster
 from safeapply.adapters.processes import has_ended, own_process
 from safeapply.adapters.terminal import dresser, listener_on
-from safeapply.cli.options import DryRun, OutputFormat
+from safeapply.cli.options import DryRun, OnTimeout, OutputFormat
 from safeapply.cli.planning import Planned, Wanted, plan_against
 from safeapply.cli.reach import Reach
 from safeapply.cli.rights import Rights
 from safeapply.cli.supervision import run_to_end
-from safeapply.errors import InterruptedRolloutError, UsageError
+from safeapply.cli.way_back import OWN_MANAGERS, history_of, holder, way_back
+from safeapply.errors import (
+    BarrierTimeoutError,
+    ClusterError,
+    InterruptedRolloutError,
+    RefusedError,
+    RolledBackError,
+    UsageError,
+    WorkloadFailedError,
+)
+from safeapply.plans.found import Found, found_by
 from safeapply.plans.plan import Action, Plan
 from safeapply.report.outcome import outcome_json, result_lines
 from safeapply.report.plan_json import plan_json
@@ -34,13 +43,26 @@ from safeapply.report.standing import standing
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.rollout.events import Event
 from safeapply.rollout.executor import Fresh, RolloutOptions, carry_out
+from safeapply.rollout.history import Chronicle, History, Recorded, Returned
 from safeapply.rollout.lock import Lock
 from safeapply.rollout.progress import progress_of
 
-__all__ = ["REFUSED", "Manner", "planned_online", "roll_out"]
+__all__ = [
+    "REFUSED",
+    "Manner",
+    "carried_out",
+    "consent",
+    "planned_online",
+    "refuse",
+    "replanning",
+    "roll_out",
+    "tell",
+]
 
 REFUSED = 4
 DRY_RUN = {DryRun.CLIENT: DRY_RUN_CLIENT, DryRun.SERVER: DRY_RUN_SERVER}
+
+Replan = Callable[[], Awaitable[Fresh]]
 
 Wants = Callable[[Namespace], Wanted]
 """What is wanted, once the default namespace is known."""
@@ -58,8 +80,15 @@ class Manner:
     dry_run: DryRun
     force_conflicts: bool
     barrier_timeout: float
+    timeout: float
+    """Seconds for all waits of a rollout; 0 for no limit."""
+    on_timeout: OnTimeout
+    record: bool
+    """Whether what the rollout finds is kept, so that there is a way back."""
     lock_timeout: float
     lock_namespace: Namespace
+    soak: float
+    """Seconds before a removal, on the way back too."""
     reach: Reach
     verbose: bool
     deletion: str
@@ -92,26 +121,38 @@ def roll_out(wants: Wants, manner: Manner) -> int:
             cluster = KubeCluster(connection, manner.force_conflicts)
             wanted = wants(Namespace(connection.namespace))
             rights = Rights(
-                connection, cluster.plural, manner.reach.way, manner.root_namespace, manner.lock_namespace
+                connection,
+                cluster.plural,
+                manner.reach.way,
+                manner.root_namespace,
+                manner.lock_namespace,
+                manner.record,
             )
             async with rights.all_named():
                 made = await plan_against(wanted, cluster, dry_run=manner.dry_run is not DryRun.CLIENT)
 
-            async def replan() -> Fresh:
-                # What the operator has agreed to is not judged again half-way.
-                again = await plan_against(replace(wanted, checked=False), cluster)
-                return Fresh(again.plan, again.live)
-
             if manner.check is not None:
                 manner.check(made)
             if made.plan.refusals:
-                return _refuse(made, manner)
+                return refuse(made, manner)
+            history = history_of(cluster, manner.root_namespace)
             if not made.plan.steps or manner.dry_run is not DryRun.NONE:
-                _tell([], made, manner)
+                if manner.record and manner.dry_run is DryRun.NONE:
+                    await _conclude(history, made)
+                tell([], made, manner)
                 return 0
             await rights.check(made)
-            await _consent(made, manner)
-            return await _carry_out(made, replan, connection, cluster, manner)
+            await consent(made, manner)
+            found = found_by(made.plan, made.live, OWN_MANAGERS)
+            chronicle = Recorded(history, found) if manner.record else None
+            try:
+                return await carried_out(made, replanning(wanted, cluster), connection, cluster, manner, chronicle)
+            except (BarrierTimeoutError, WorkloadFailedError) as error:
+                if manner.on_timeout is OnTimeout.STOP:
+                    raise
+                typer.echo(f"error: {error}\nrolling back to what the rollout found", err=True)
+                await _go_back(found, chronicle, connection, cluster, manner)
+                raise RolledBackError(error) from error
 
     try:
         return run_to_end(work())
@@ -119,13 +160,59 @@ def roll_out(wants: Wants, manner: Manner) -> int:
         raise InterruptedRolloutError("interrupted; nothing was written") from None
 
 
-async def _carry_out(
-    made: Planned,
-    replan: Callable[[], Awaitable[Fresh]],
+def replanning(wanted: Wanted, cluster: KubeCluster) -> Replan:
+    """Return what plans once more, when the mesh has changed meanwhile."""
+
+    async def replan() -> Fresh:
+        # What the operator has agreed to is not judged again half-way.
+        again = await plan_against(replace(wanted, checked=False), cluster)
+        return Fresh(again.plan, again.live)
+
+    return replan
+
+
+async def _conclude(history: History, made: Planned) -> None:
+    """Note the end of a run that was killed when all was written; whoever may not has nothing to note."""
+    with suppress(ClusterError):
+        await history.conclude(made.plan.unchanged, made.live)
+
+
+async def _go_back(
+    found: tuple[Found, ...],
+    chronicle: Recorded | None,
     connection: Connection,
     cluster: KubeCluster,
     manner: Manner,
+) -> None:
+    """Plan the way back and go it; it has as much time as the way there had.
+
+    Raises:
+        SafeApplyError: it is refused, or does not end either.
+    """
+    record = chronicle.record if chronicle else None
+    wanted = way_back(record.found if record else found, manner.root_namespace, manner.soak)
+    made = await plan_against(wanted, cluster)
+    if made.plan.refusals:
+        show(made)
+        raise RefusedError("there is no safe way back; the mesh is in a safe state, and nothing more was written")
+    back = Returned(chronicle.history, record) if chronicle and record else None
+    again, manner = replanning(wanted, cluster), replace(manner, deletion="deleted", check=None)
+    await carried_out(made, again, connection, cluster, manner, back)
+
+
+async def carried_out(
+    made: Planned,
+    replan: Replan,
+    connection: Connection,
+    cluster: KubeCluster,
+    manner: Manner,
+    chronicle: Chronicle | None,
 ) -> int:
+    """Carry a plan out, tell what happens, and return the exit code.
+
+    Raises:
+        SafeApplyError: with the exit code that belongs to it.
+    """
     clock, events = SystemClock(), list[Event]()
     proxies = manner.reach.proxies(connection)
     pages = IstiodPages(connection)
@@ -136,8 +223,10 @@ async def _carry_out(
         replan=replan,
         any_plan=manner.yes and manner.check is None,
         barrier_timeout=manner.barrier_timeout,
+        timeout=manner.timeout,
+        chronicle=chronicle,
         deletion=manner.deletion,
-        lock=Lock(manner.lock_namespace, _holder(), own_process(), has_ended, patience=manner.lock_timeout),
+        lock=Lock(manner.lock_namespace, holder(), own_process(), has_ended, patience=manner.lock_timeout),
     )
     try:
         async with listener_on(sys.stderr, os.environ, clock=clock, verbose=manner.verbose) as listener:
@@ -151,17 +240,17 @@ async def _carry_out(
         raise InterruptedRolloutError(f"interrupted: {standing(progress_of(events, made.plan))}") from None
     finally:
         await asyncio.gather(proxies.close(), pages.close())
-        _tell(events, made, manner)
+        tell(events, made, manner)
     return 0
 
 
-def _tell(events: list[Event], made: Planned, manner: Manner) -> None:
+def tell(events: list[Event], made: Planned, manner: Manner) -> None:
     """Print the result to standard output: of a dry-run what would be, else what was written."""
     dry = manner.dry_run is not DryRun.NONE
     if manner.report is not None and not dry:
         manner.report.write_text(outcome_json(events, made.plan))
     if dry and manner.output is OutputFormat.TEXT:
-        _show(made)
+        show(made)
         text = _would_be(made.plan, DRY_RUN[manner.dry_run], manner.deletion)
     elif dry:
         text = plan_json(made.plan)
@@ -184,16 +273,16 @@ def _would_be(plan: Plan, how: str, deletion: str) -> str:
     return "\n".join(result_line(one, word, dry_run=how) for one, word in words.items())
 
 
-def _refuse(made: Planned, manner: Manner) -> int:
+def refuse(made: Planned, manner: Manner) -> int:
     """Show the request that would fail; nothing has been written."""
     if manner.output is OutputFormat.JSON:
         typer.echo(plan_json(made.plan).rstrip("\n"))
     else:
-        _show(made)
+        show(made)
     return REFUSED
 
 
-async def _consent(made: Planned, manner: Manner) -> None:
+async def consent(made: Planned, manner: Manner) -> None:
     """Show the plan and ask, unless ``--yes`` was given.
 
     Raises:
@@ -201,7 +290,7 @@ async def _consent(made: Planned, manner: Manner) -> None:
     """
     if manner.yes:
         return
-    _show(made)
+    show(made)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("nothing was written: standard input is no terminal to ask on; give --yes to go ahead")
     typer.echo("Apply this plan? [y/N]: ", err=True, nl=False)
@@ -220,10 +309,7 @@ async def _line() -> str:
     return sys.stdin.readline()
 
 
-def _show(made: Planned) -> None:
+def show(made: Planned) -> None:
+    """Print a plan to standard error."""
     style = dresser(sys.stderr, os.environ)
     typer.echo(plan_text(made.plan, live=made.live, desired=made.desired, style=style), err=True)
-
-
-def _holder() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()})"

@@ -21,6 +21,7 @@ from safeapply.istio.kinds import (
     VIRTUAL_SERVICE,
     WORKLOAD_KINDS,
 )
+from safeapply.plans.found import KEPT_KIND
 from safeapply.plans.in_use import NEEDING_KINDS
 from safeapply.plans.owners import OWNING_KINDS
 from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
@@ -80,6 +81,7 @@ _FOLLOW: Final = "to follow the Envoys that come and go while a step waits"
 _READ: Final = "to read the configuration of the Envoys, and what istiod has seen"
 _READ_ENVOYS: Final = "to read the configuration of the Envoys"
 _READ_ISTIOD: Final = "to ask istiod what it has seen"
+_KEEP: Final = "to keep what a rollout finds, so that there is a way back (--no-record does without)"
 _LOCK: Final = "to keep two rollouts of one mesh apart"
 _WRITE: Final = "to write what the files say"
 _LIVE: Final = "to read what is there before it is written"
@@ -123,14 +125,17 @@ def waiting(way: Way, root: Namespace) -> tuple[Right, ...]:
     return (_right(POD, "watch", why=_FOLLOW), *_asking(way, root))
 
 
-def executing(way: Way, root: Namespace, lock: Namespace | None = None) -> tuple[Right, ...]:
+def executing(
+    way: Way, root: Namespace, lock: Namespace | None = None, *, record: bool = True
+) -> tuple[Right, ...]:
     """Return what a rollout needs before its first write, and nothing has shown until then that it has."""
     space = lock or root
+    verbs = ("list", "create", "patch", "delete") if record else ()
     lease = (
         _right(_LEASE, "create", at=space, why=_LOCK),
         _right(_LEASE, "get", "patch", at=space, names=(LEASE_NAME,), why=_LOCK),
     )
-    return (*waiting(way, root), *lease)
+    return (*waiting(way, root), *lease, *(_right(KEPT_KIND, verb, at=root, why=_KEEP) for verb in verbs))
 
 
 def writing(manifests: Iterable[Resource]) -> tuple[Right, ...]:
@@ -198,6 +203,8 @@ def purpose_of(verb: str, kind: GroupKind, subresource: str) -> str:
         return _READ
     if kind == _LEASE:
         return _LOCK
+    if kind == KEPT_KIND:
+        return _KEEP
     known = {"get": _LIVE, "delete": _DELETE, "create": _WRITE, "patch": _WRITE}
     of_pods = {"list": _PODS, "watch": _FOLLOW}
     if kind == POD and verb in of_pods:
@@ -209,7 +216,7 @@ def purpose_of(verb: str, kind: GroupKind, subresource: str) -> str:
 
 def kind_named(group: str, plural: str) -> str:
     """Return the kind behind a plural, as far as it is one with a purpose of its own; else the plural itself."""
-    known = (*LISTED_KINDS, *_OF_THE_MESH, POD, _LEASE)
+    known = (*LISTED_KINDS, *_OF_THE_MESH, POD, _LEASE, KEPT_KIND)
     return next((one.kind for one in known if (one.group, plural_of(one)) == (group, plural)), plural)
 
 

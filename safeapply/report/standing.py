@@ -26,7 +26,7 @@ def standing(progress: Progress) -> str:
     lines = [
         *_named("written", written),
         *rest,
-        "the mesh is in a safe state: run the same command again to go on",
+        "the mesh is in a safe state: run the same command again to go on, or `safeapply rollback` to go back",
     ]
     return "\n".join(lines)
 

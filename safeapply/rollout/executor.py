@@ -32,6 +32,7 @@ from safeapply.rollout.events import (
     Wrote,
 )
 from safeapply.rollout.ground import Ground
+from safeapply.rollout.history import Chronicle
 from safeapply.rollout.lock import Hold, Lock, held
 from safeapply.rollout.poller import DEFAULT_PACE, Pace, Poller
 from safeapply.rollout.readiness import Readiness
@@ -60,6 +61,10 @@ class RolloutOptions:
 
     barrier_timeout: float = 300.0
     """Seconds that one barrier may stay closed: single waits reach 13 s on a busy istiod (ENVOY.md 8)."""
+    timeout: float = 0.0
+    """Seconds for everything; 0 for as long as it takes."""
+    chronicle: Chronicle | None = None
+    """Where it is noted what the rollout found, and that it is done."""
     writes_at_once: int = 8
     deletion: str = "deleted"
     """What is said of an object that is taken away; kubectl says ``pruned`` where a file was."""
@@ -127,6 +132,7 @@ class _Rollout:
     writes: dict[ResourceId, Written] = field(default_factory=dict)
     """The last write of every object, whoever made it."""
     step: int = field(default=1)
+    deadline: float = float("inf")
     done: list[Operation] = field(default_factory=list)
     """What has been written of the present step."""
     plans: int = 1
@@ -144,13 +150,18 @@ class _Rollout:
 
     async def run(self) -> None:
         started = self.clock.now()
+        self.deadline = started + (self.options.timeout or float("inf"))
         self.emit(PlanStarted(started, self.plan))
         try:
+            if self.options.chronicle:
+                await self.options.chronicle.begin()
             while self.step <= len(self.plan.steps):
                 await self._take_or_plan_again(self.plan.steps[self.step - 1])
             await self._wait_for_workloads(self.plan.workloads)
             if self.plan.settled:
                 await self._wait(self.plan.settled)
+            if self.options.chronicle:
+                await self.options.chronicle.settled()
         except SafeApplyError as error:
             self.emit(Stopped(self.clock.now(), self.step, str(error)))
             raise
@@ -226,11 +237,14 @@ class _Rollout:
 
     async def _wait_for_workloads(self, workloads: Sequence[ResourceId]) -> None:
         if workloads:
-            await self.readiness.wait(self.step, workloads, patience=self.options.barrier_timeout)
+            await self.readiness.wait(self.step, workloads, patience=self._patience())
+
+    def _patience(self) -> float:
+        """Return how many seconds the next wait may take."""
+        return max(0.0, min(self.options.barrier_timeout, self.deadline - self.clock.now()))
 
     async def _wait(self, expectations: Sequence[Expectation], *, writes: Sequence[Written] = ()) -> None:
-        patience = self.options.barrier_timeout
-        await self.poller.wait(self.step, expectations, patience=patience, writes=writes)
+        await self.poller.wait(self.step, expectations, patience=self._patience(), writes=writes)
 
     async def _write_all(self, step: Step) -> None:
         """Write side by side, and let each write that has begun come to its end before anything else is told."""

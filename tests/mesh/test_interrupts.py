@@ -61,7 +61,7 @@ async def test_an_interrupted_rollout_says_what_is_written_what_is_left_and_how_
             "still to do (2 writes):",
             "  apply virtualservice default/reviews",
             "  apply destinationrule default/reviews",
-            "the mesh is in a safe state: run the same command again to go on",
+            "the mesh is in a safe state: run the same command again to go on, or `safeapply rollback` to go back",
         ]
         assert "destinationrule.networking.istio.io/reviews configured" in result.out
         mesh.control_plane.release_eds()

@@ -220,7 +220,7 @@ class MemoryCluster:
 
     async def apply(self, resource: Resource, *, dry_run: bool = False, manager: str = "") -> Resource:
         """Write an object, if its resourceVersion allows."""
-        assert manager in {"", "safeapply-applyset"}
+        assert manager in {"", "safeapply-applyset", "safeapply-record"}
         await asyncio.sleep(0)
         if resource.id.name == self.refuses:
             raise RejectedError(str(resource.id), "admission said no")

@@ -65,6 +65,7 @@ _CORE: Final = (
     Kind("", ("v1",), "ServiceAccount", "serviceaccounts", ("sa",), lists=_SECRETS),
 )
 _WORKLOADS: Final = (
+    Kind("apps", ("v1",), "ControllerRevision", "controllerrevisions", columns=(("Revision", "revision"),)),
     Kind("apps", ("v1",), "DaemonSet", "daemonsets", ("ds",), lists=_POD),
     Kind("apps", ("v1",), "Deployment", "deployments", ("deploy",), lists=_POD, columns=_REPLICAS),
     Kind("apps", ("v1",), "ReplicaSet", "replicasets", ("rs",), lists=_POD, columns=_REPLICAS),

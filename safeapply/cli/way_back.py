@@ -1,0 +1,41 @@
+"""What is wanted on the way back from a rollout: everything as it was found."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Iterable
+from typing import Final
+
+from safeapply.adapters.applier import FIELD_MANAGER
+from safeapply.adapters.clock import SystemClock
+from safeapply.adapters.ownership import CLIENT_SIDE_MANAGERS
+from safeapply.cli.planning import Wanted
+from safeapply.plans.found import Found
+from safeapply.ports import Cluster
+from safeapply.resources.objects import Namespace, Resource
+from safeapply.rollout.history import History
+
+__all__ = ["OWN_MANAGERS", "history_of", "holder", "way_back"]
+
+OWN_MANAGERS: Final = frozenset({FIELD_MANAGER, *CLIENT_SIDE_MANAGERS})
+"""The managers whose fields a rollout writes, its own and those that it takes over."""
+
+
+def way_back(found: Iterable[Found], root_namespace: Namespace, soak: float) -> Wanted:
+    """Return what is wanted: what was there as it was, and what was not there gone."""
+    listed = tuple(found)
+    manifests = tuple(Resource(one.id, one.document) for one in listed if one.document is not None)
+    doomed = frozenset(one.id for one in listed if not one.there)
+    return Wanted(manifests, lambda one: one.id in doomed, root_namespace, soak, doomed, checked=False)
+
+
+def history_of(cluster: Cluster, namespace: Namespace) -> History:
+    """Return the records of a mesh, as the one who runs this command keeps them."""
+    return History(cluster, SystemClock(), namespace, holder())
+
+
+def holder() -> str:
+    """Return who runs this command, where, and in which process."""
+    return f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()})"

@@ -19,6 +19,7 @@ from safeapply.rollout.durations import duration
 from safeapply.rollout.events import (
     BarrierPassed,
     Event,
+    LeftOut,
     NoProxies,
     PlanStarted,
     Queued,
@@ -117,6 +118,9 @@ class LogProgress:
                 return self._workloads(before, event)
             case ReplicasAsked():
                 return self._asked(event)
+            case LeftOut(proxies=proxies):
+                told = any(step.left_out == proxies for step in before.steps)
+                return None if told else f"{self._name(event.step)}: not counted: {_named(proxies)}"
             case BarrierPassed():
                 return self._passed(event)
             case NoProxies():
@@ -206,7 +210,7 @@ def _level(event: Event) -> int:
     match event:
         case Stopped():
             return logging.ERROR
-        case NoProxies():
+        case NoProxies() | LeftOut():
             return logging.WARNING
         case ReplicasAsked(unasked=unasked) if unasked:
             return logging.WARNING

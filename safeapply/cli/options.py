@@ -12,6 +12,7 @@ __all__ = [
     "ApplySetName",
     "Context",
     "DryRun",
+    "Exclude",
     "Filenames",
     "ForceConflicts",
     "IstioNamespace",
@@ -131,6 +132,15 @@ LockNamespace: TypeAlias = Annotated[
 ]
 MaxConnections: TypeAlias = Annotated[
     int, typer.Option("--max-connections", min=1, help="How many Envoys may be asked at once.")
+]
+Exclude: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="NAMESPACE/POD",
+        help="A proxy that does not count: nothing is waited for there, and it may lose requests. '*' stands for "
+        "any part of a name; repeatable.",
+    ),
 ]
 ViaOption: TypeAlias = Annotated[
     Via,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,8 @@ class Reach:
     max_connections: int
     urls: Mapping[str, str] = field(default_factory=dict)
     """With ``Via.URL`` the address of each ``namespace/pod``."""
+    exclude: tuple[str, ...] = ()
+    """``NAMESPACE/POD`` patterns of those that do not count."""
 
     @property
     def way(self) -> Way:
@@ -43,7 +45,7 @@ class Reach:
                 return Addresses(self.urls, max_connections=self.max_connections)
 
 
-def reach_of(via: Via, addresses: Path | None, max_connections: int) -> Reach:
+def reach_of(via: Via, addresses: Path | None, max_connections: int, exclude: Sequence[str] | None = None) -> Reach:
     """Return what the options ask for.
 
     Raises:
@@ -51,4 +53,7 @@ def reach_of(via: Via, addresses: Path | None, max_connections: int) -> Reach:
     """
     if (via is Via.URL) != (addresses is not None):
         raise UsageError("--via url needs --proxy-addresses FILE, and nothing else does")
-    return Reach(via, max_connections, read_addresses(addresses) if addresses else {})
+    for one in exclude or ():
+        if one.count("/") != 1 or one.startswith("/") or one.endswith("/"):
+            raise UsageError(f"--exclude {one}: not of the form NAMESPACE/POD; '*' stands for any part of a name")
+    return Reach(via, max_connections, read_addresses(addresses) if addresses else {}, tuple(exclude or ()))

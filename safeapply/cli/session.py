@@ -219,6 +219,7 @@ async def carried_out(
     options = RolloutOptions(
         istiods=pages,
         root_namespace=manner.root_namespace,
+        exclude=manner.reach.exclude,
         live=made.live,
         replan=replan,
         any_plan=manner.yes and manner.check is None,

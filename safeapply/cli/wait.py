@@ -8,6 +8,7 @@ import typer
 
 from safeapply.cli.options import (
     Context,
+    Exclude,
     IstioNamespace,
     Kubeconfig,
     MaxConnections,
@@ -38,6 +39,7 @@ def wait(  # noqa: PLR0913  one parameter for each option
     namespace: NamespaceName = None,
     timeout: Annotated[str, typer.Option("--timeout", help="How long to wait; exits 3 when it is over.")] = "5m",
     output: Output = OutputFormat.TEXT,
+    exclude: Exclude = None,
     max_connections: MaxConnections = 64,
     via: ViaOption = Via.PORT_FORWARD,
     proxy_addresses: ProxyAddresses = None,
@@ -61,7 +63,7 @@ def wait(  # noqa: PLR0913  one parameter for each option
         namespace=Namespace(namespace) if namespace else None,
         patience=patience,
         output=output,
-        reach=reach_of(via, proxy_addresses, max_connections),
+        reach=reach_of(via, proxy_addresses, max_connections, exclude),
         root_namespace=Namespace(istio_namespace),
         kubeconfig=kubeconfig,
         context=context,

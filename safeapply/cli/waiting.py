@@ -92,7 +92,15 @@ async def _await(terms: Terms, connection: Connection, clock: SystemClock, emit:
     proxies = terms.reach.proxies(connection)
     pages = IstiodPages(connection)
     poller = Poller(
-        cluster, proxies, clock, emit, frozenset(), DEFAULT_PACE, pages, root_namespace=terms.root_namespace
+        cluster,
+        proxies,
+        clock,
+        emit,
+        frozenset(),
+        DEFAULT_PACE,
+        pages,
+        root_namespace=terms.root_namespace,
+        exclude=terms.reach.exclude,
     )
     awaiting = Awaiting(
         {text: condition_of(text, default) for text in terms.texts},

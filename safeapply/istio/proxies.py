@@ -24,6 +24,7 @@ __all__ = [
     "Role",
     "has_sidecar",
     "proxy_of_pod",
+    "proxyless_of_pod",
     "revision_of",
 ]
 
@@ -36,6 +37,11 @@ REVISION = "istio.io/rev"
 TLS_MODE = "security.istio.io/tlsMode"
 INJECTED = "sidecar.istio.io/status"
 """The annotation in which the injector says what it did, as JSON."""
+
+
+TEMPLATES = "inject.istio.io/templates"
+PROXYLESS = frozenset({"grpc-agent", "grpc-simple"})
+"""Templates that inject no Envoy: the application is its own xDS client (istio ``grpc-agent.yaml``)."""
 
 
 class Role(Enum):
@@ -138,7 +144,7 @@ def proxy_of_pod(pod: Resource) -> Proxy | None:
     """Return the Envoy that a pod runs, or None where none runs."""
     container = next((c for c in _containers(pod) if c.get("name") == PROXY_CONTAINER), None)
     status = pod.document.get("status") or {}
-    if container is None or ZTUNNEL in (container.get("args") or ()):
+    if container is None or _is_proxyless(pod) or ZTUNNEL in (container.get("args") or ()):
         return None
     own = _reported(status)
     # One that waits to start, or has ended, serves nothing.
@@ -169,10 +175,21 @@ def has_sidecar(pod: Resource) -> bool:
     )
 
 
+def proxyless_of_pod(pod: Resource) -> ProxyId | None:
+    """Return the name of a running pod whose application speaks xDS itself, so that no admin port can be read."""
+    running = (pod.document.get("status") or {}).get("phase") == "Running"
+    return ProxyId(f"{pod.id.name}.{pod.id.namespace}") if running and _is_proxyless(pod) else None
+
+
 def revision_of(pod: Resource) -> str:
     """Return the revision of a pod's label, or else the one that injected it; empty where none is said."""
     annotations = pod.metadata.get("annotations") or {}
     return str(pod.labels.get(REVISION) or annotations.get(REVISION) or _injector(annotations.get(INJECTED)))
+
+
+def _is_proxyless(pod: Resource) -> bool:
+    templates = str((pod.metadata.get("annotations") or {}).get(TEMPLATES) or "")
+    return not PROXYLESS.isdisjoint(one.strip() for one in templates.split(","))
 
 
 def _injector(status: object) -> str:

@@ -104,6 +104,8 @@ def _barrier(step: StepProgress) -> dict[str, Any]:
     }
     if step.stragglers:
         told["stragglers"] = [{"proxy": one.proxy, "why": one.why} for one in step.stragglers]
+    if step.left_out:
+        told["notCounted"] = [{"proxy": one.proxy, "why": one.why} for one in step.left_out]
     if step.overseers or step.unasked:
         told["istiod"] = {
             "seenBy": list(step.overseers),

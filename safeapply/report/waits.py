@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from safeapply.errors import BarrierTimeoutError
-from safeapply.rollout.events import BarrierPassed, Event, ReplicasAsked
+from safeapply.rollout.events import BarrierPassed, Event, LeftOut, ReplicasAsked
 
 __all__ = ["met_lines", "wait_json"]
 
@@ -31,6 +31,9 @@ def wait_json(
         "seconds": round(seconds, 3),
         "proxies": max((event.proxies for event in events if isinstance(event, BarrierPassed)), default=0),
     }
+    left_out = {one.proxy: one.why for event in events if isinstance(event, LeftOut) for one in event.proxies}
+    if left_out:
+        document["notCounted"] = [{"proxy": proxy, "why": why} for proxy, why in left_out.items()]
     if asked:
         document["istiod"] = {
             "seenBy": sorted({name for event in asked for name in event.seen}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from safeapply.errors import IstiodError
 from safeapply.istio.kinds import POD
@@ -11,7 +12,7 @@ from safeapply.istio.replicas import SYNCZ, Census, Hearing, Replica, connected,
 from safeapply.ports import Cluster, Istiods
 from safeapply.resources.objects import Namespace
 
-__all__ = ["take_census"]
+__all__ = ["hear", "take_census"]
 
 PATIENCE = 10.0
 """Seconds that one replica may take to answer."""
@@ -25,12 +26,17 @@ async def take_census(cluster: Cluster, istiods: Istiods, root_namespace: Namesp
     """
     pods = await cluster.list((POD,))
     replicas = (replica_of_pod(pod, root_namespace) for pod in pods)
-    hearings = await asyncio.gather(*(_hear(istiods, one) for one in replicas if one is not None))
+    hearings = await hear(istiods, (one for one in replicas if one is not None))
     proxies = (proxy_of_pod(pod) for pod in pods)
     return Census(
         tuple(sorted((one for one in proxies if one is not None), key=lambda one: (one.namespace, one.pod))),
         tuple(sorted(hearings, key=lambda one: one.replica.id)),
     )
+
+
+async def hear(istiods: Istiods, replicas: Iterable[Replica]) -> tuple[Hearing, ...]:
+    """Ask replicas of istiod who is connected to them."""
+    return tuple(await asyncio.gather(*(_hear(istiods, one) for one in replicas)))
 
 
 async def _hear(istiods: Istiods, replica: Replica) -> Hearing:

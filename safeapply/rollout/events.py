@@ -12,6 +12,7 @@ from safeapply.resources.objects import ResourceId
 __all__ = [
     "BarrierPassed",
     "Event",
+    "LeftOut",
     "NoProxies",
     "PlanStarted",
     "Queued",
@@ -123,6 +124,15 @@ class ReplicasAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Who was not asked before a step, and why: excluded by the user, or without an Envoy that could be read."""
+
+    at: float
+    step: int
+    proxies: tuple[Straggler, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BarrierPassed:
     """Every concerned proxy shows what the step needs."""
 
@@ -199,6 +209,7 @@ Event: TypeAlias = (
     | Waiting
     | WorkloadsAwaited
     | ReplicasAsked
+    | LeftOut
     | BarrierPassed
     | NoProxies
     | Soaking

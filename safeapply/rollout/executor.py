@@ -73,6 +73,8 @@ class RolloutOptions:
     istiods: Istiods | None = None
     """Where the replicas of istiod can be asked what they have seen, before something is removed."""
     root_namespace: Namespace = ISTIO_SYSTEM
+    exclude: tuple[str, ...] = ()
+    """``NAMESPACE/POD`` patterns of proxies that do not count."""
     live: Mapping[ResourceId, Resource] | None = None
     """What the plan was made with: all that decides where requests go is to be so still before each step."""
     any_plan: bool = False
@@ -104,7 +106,15 @@ async def carry_out(
     if not plan.steps:
         return
     poller = Poller(
-        cluster, proxies, clock, emit, plan.label_keys, options.pace, options.istiods, options.root_namespace
+        cluster,
+        proxies,
+        clock,
+        emit,
+        plan.label_keys,
+        options.pace,
+        options.istiods,
+        options.root_namespace,
+        options.exclude,
     )
     readiness = Readiness(cluster, clock, emit)
     lock: AbstractAsyncContextManager[Hold | None] = (

@@ -17,11 +17,21 @@ from safeapply.istio.snapshot import ISTIO_SYSTEM
 from safeapply.ports import Clock, Cluster, Istiods, Proxies
 from safeapply.resources.objects import Namespace
 from safeapply.rollout.durations import duration
-from safeapply.rollout.events import BarrierPassed, Event, NoProxies, ReplicasAsked, Straggler, Unasked, Waiting
+from safeapply.rollout.events import (
+    BarrierPassed,
+    Event,
+    LeftOut,
+    NoProxies,
+    ReplicasAsked,
+    Straggler,
+    Unasked,
+    Waiting,
+)
 from safeapply.rollout.hearsay import Hearsay
 from safeapply.rollout.inquiry import Inquiry, Pace
 from safeapply.rollout.oversight import Oversight
 from safeapply.rollout.roster import Roster
+from safeapply.rollout.strangers import is_excluded, strangers
 from safeapply.xds.expectations import Expectation, Firm
 from safeapply.xds.health import Health
 
@@ -43,6 +53,8 @@ class Poller:
     istiods: Istiods | None = None
     """The replicas of istiod; without them nobody is asked what they have seen."""
     root_namespace: Namespace = ISTIO_SYSTEM
+    exclude: tuple[str, ...] = ()
+    """``NAMESPACE/POD`` patterns of proxies that do not count."""
     healths: dict[tuple[str, int], Health] = field(default_factory=dict)
     """Each straggler's counters when it had converged, by its life: what grows after that, this rollout caused."""
 
@@ -85,7 +97,9 @@ class _Barrier:
     missing: set[tuple[str, int]] = field(default_factory=set)
     """Those that have not converged; fleets are large, so nobody counts them twice."""
     behind: tuple[Straggler, ...] = ()
-    """Replicas of istiod that have not seen everything."""
+    """Replicas of istiod that have not seen everything; then proxies that none of them knows."""
+    strange: bool = False
+    """Whether they are such proxies."""
     slowest: Inquiry | None = None
     told: float = float("-inf")
     """When the last count was told, and of whom."""
@@ -117,6 +131,8 @@ class _Barrier:
         """Return how long nothing need happen until the barrier is looked at again."""
         if self.missing:
             return self.poller.pace.telling
+        if self.strange:
+            return self.poller.pace.listing
         return self.oversight.pause if self.behind and self.oversight else self.poller.pace.listing
 
     async def close(self) -> None:
@@ -142,7 +158,9 @@ class _Barrier:
         if self.edition == 0 and not self.roster.proxies:
             self.poller.emit(NoProxies(self.poller.clock.now()))
         first, self.edition = self.edition == 0, self.roster.edition
-        wanted = {one.life: (one, self._concerning(one)) for one in self.roster.proxies}
+        exclude = self.poller.exclude
+        counted = (one for one in self.roster.proxies if not is_excluded(one, exclude))
+        wanted = {one.life: (one, self._concerning(one)) for one in counted}
         for life in [one for one, known in self.inquiries.items() if _is_other(known, wanted.get(one))]:
             self.missing.discard(life)
             await self.inquiries.pop(life).end()
@@ -187,7 +205,11 @@ class _Barrier:
         """Ask the replicas of istiod what they have seen, where something is to be removed."""
         if self.oversight is None:
             return True
-        self.behind = await self.oversight.look(self.roster.replicas)
+        self.behind, self.strange = await self.oversight.look(self.roster.replicas), False
+        if not self.behind:
+            asked = [inquiry.proxy for inquiry in self.inquiries.values()]
+            self.behind = await strangers(self.oversight.istiods, self.roster.replicas, asked)
+            self.strange = bool(self.behind)
         return not self.behind
 
     async def _until_stirred_or(self, seconds: float) -> None:
@@ -211,8 +233,16 @@ class _Barrier:
         verdict = self.hearsay.explained(inquiry.proxy.id, inquiry.verdict)
         return inquiry.why if verdict == inquiry.verdict else str(verdict)
 
+    def _left_out(self) -> tuple[Straggler, ...]:
+        exclude = self.poller.exclude
+        said = (Straggler(one.id, "excluded") for one in self.roster.proxies if is_excluded(one, exclude))
+        own = (Straggler(one, "runs gRPC without an Envoy, and is not checked") for one in self.roster.proxyless)
+        return (*said, *own)
+
     def _passed(self) -> None:
         now = self.poller.clock.now()
+        if left_out := self._left_out():
+            self.poller.emit(LeftOut(now, self.step, left_out))
         if self.oversight is not None:
             nobody = Unasked("istiod", f"no pod labelled app=istiod runs in {self.poller.root_namespace}")
             unasked = self.oversight.unasked if self.roster.replicas else (nobody,)
@@ -232,6 +262,8 @@ class _Barrier:
         behind = f"{len(stragglers)} of {len(self.inquiries)} proxies are behind"
         if not stragglers and self.behind:
             behind = "the proxies are ready, but not every replica of istiod has seen what was written"
+        if not stragglers and self.strange:
+            behind = "the proxies are ready, but istiod does not know all of them"
         if not self.roster.listed:
             behind = "the API server does not tell which pods run"
         named = [f"{one.proxy}: {one.why}" for one in (*stragglers, *self.behind)]

@@ -15,6 +15,7 @@ from safeapply.plans.plan import Phase, Plan
 from safeapply.rollout.events import (
     BarrierPassed,
     Event,
+    LeftOut,
     NoProxies,
     PlanStarted,
     Queued,
@@ -72,6 +73,8 @@ class StepProgress:
     overseers: tuple[str, ...] = ()
     """The replicas of istiod that have seen every write, asked before a removal."""
     unasked: tuple[Unasked, ...] = ()
+    left_out: tuple[Straggler, ...] = ()
+    """Who was not asked, and why."""
     """Those of which that is not known."""
     arrivals: tuple[tuple[ProxyId, float], ...] = ()
     """The proxies that were waited for, and after how many seconds each was no straggler any more."""
@@ -163,6 +166,7 @@ def _step_after(  # noqa: PLR0911  one for each event
     | Waiting
     | WorkloadsAwaited
     | ReplicasAsked
+    | LeftOut
     | BarrierPassed
     | Soaking
     | Wrote
@@ -179,9 +183,11 @@ def _step_after(  # noqa: PLR0911  one for each event
             return replace(told, state=State.WAITING, since=step.since or event.at)
         case ReplicasAsked(seen=seen, unasked=unasked):
             return replace(step, overseers=seen, unasked=unasked)
-        case BarrierPassed(proxies=proxies, seconds=seconds):
+        case LeftOut(proxies=proxies):
+            return replace(step, left_out=proxies)
+        case BarrierPassed(proxies=passing, seconds=seconds):
             gone = _arrived(step, (), seconds)
-            passed = replace(step, converged=proxies, proxies=proxies, waited=seconds, stragglers=(), arrivals=gone)
+            passed = replace(step, converged=passing, proxies=passing, waited=seconds, stragglers=(), arrivals=gone)
             return replace(passed, state=State.WRITING if step.writes else State.DONE)
         case Soaking(at=at, seconds=seconds):
             return replace(step, state=State.SOAKING, soak_since=at, soaked=seconds)

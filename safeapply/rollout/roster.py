@@ -14,7 +14,7 @@ from typing import assert_never
 
 from safeapply.errors import ClusterError
 from safeapply.istio.kinds import POD
-from safeapply.istio.proxies import Proxy, proxy_of_pod
+from safeapply.istio.proxies import Proxy, ProxyId, proxy_of_pod, proxyless_of_pod
 from safeapply.istio.replicas import Replica, replica_of_pod
 from safeapply.ports import Changed, Clock, Cluster, Gone, Listed, Sighting
 from safeapply.resources.objects import Namespace, Resource
@@ -39,7 +39,13 @@ class Roster:
     """Grows with every change."""
     _proxies: dict[str, Proxy] = field(default_factory=dict)
     _replicas: dict[str, Replica] = field(default_factory=dict)
+    _proxyless: dict[str, ProxyId] = field(default_factory=dict)
     _task: asyncio.Task[None] | None = None
+
+    @property
+    def proxyless(self) -> tuple[ProxyId, ...]:
+        """The pods whose applications speak xDS themselves."""
+        return tuple(self._proxyless.values())
 
     @property
     def proxies(self) -> tuple[Proxy, ...]:
@@ -95,11 +101,16 @@ class Roster:
                 self._proxies = _proxies(pods)
                 replicas = (replica_of_pod(pod, self.root_namespace) for pod in pods)
                 self._replicas = {one.uid: one for one in replicas if one is not None}
+                self._proxyless = {_uid(pod): one for pod in pods if (one := proxyless_of_pod(pod)) is not None}
                 self.listed = True
             case Changed(resource=pod):
+                self._proxyless.pop(_uid(pod), None)
+                if (proxyless := proxyless_of_pod(pod)) is not None:
+                    self._proxyless[_uid(pod)] = proxyless
                 if not self._update(pod, proxy_of_pod(pod), replica_of_pod(pod, self.root_namespace)):
                     return
             case Gone(resource=pod):
+                self._proxyless.pop(_uid(pod), None)
                 self._update(pod, None, None)
             case _:
                 assert_never(sighting)
@@ -108,7 +119,7 @@ class Roster:
 
     def _update(self, pod: Resource, proxy: Proxy | None, replica: Replica | None) -> bool:
         """Take one pod for what it is now; tell whether that is something else than before."""
-        uid = str(pod.metadata.get("uid", ""))
+        uid = _uid(pod)
         before = self._proxies.pop(uid, None), self._replicas.pop(uid, None)
         if proxy is not None:
             self._proxies[uid] = proxy
@@ -120,3 +131,7 @@ class Roster:
 def _proxies(pods: Iterable[Resource]) -> dict[str, Proxy]:
     proxies = (proxy_of_pod(pod) for pod in pods)
     return {one.uid: one for one in proxies if one is not None}
+
+
+def _uid(pod: Resource) -> str:
+    return str(pod.metadata.get("uid", ""))

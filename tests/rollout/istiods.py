@@ -22,20 +22,28 @@ class MemoryIstiods:
         self._clock = clock
         self._scripts = scripts
         self.asked: list[str] = []
+        self.silent: set[str] = set()
+        """Replicas that do not tell who is connected."""
         self.refused: dict[str, str] = {}
         """Routes that proxies refused, in Envoy's words."""
+        self.connected = {"a.default"}
+        """Who is connected to every replica, beside those that refused something."""
 
     async def ask(self, replica: Replica, path: str, *, deadline: float) -> Answer:
         """Answer ``/debug/configz``, with DestinationRules of namespace default, or ``/debug/syncz``."""
         await asyncio.sleep(0)
         if path == SYNCZ:
+            if replica.pod in self.silent:
+                raise IstiodError(replica.id, f"no answer within {deadline:g} s")
             refused = self.refused.items()
             type_url = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
             syncs = [{"proxy": proxy, "resources": {type_url: {"lastError": words}}} for proxy, words in refused]
-            return Answer(200, json.dumps(syncs).encode())
+            quiet = [{"proxy": proxy} for proxy in self.connected - self.refused.keys()]
+            return Answer(200, json.dumps([*syncs, *quiet]).encode())
         assert path == CONFIGZ
         self.asked.append(replica.pod)
-        known = self._scripts[replica.pod](self._clock.now())
+        script = self._scripts.get(replica.pod)
+        known = script(self._clock.now()) if script else None
         if known is None:
             raise IstiodError(replica.id, f"no answer within {deadline:g} s")
         page = [

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from safeapply.errors import ClusterChangedError, ClusterUnreachableError, SafeApplyError
+from safeapply.errors import ClusterChangedError, ClusterUnreachableError, RejectedError, SafeApplyError
 from safeapply.istio.replicas import Written, writes_to, written
 from safeapply.istio.snapshot import ISTIO_SYSTEM
 from safeapply.plans.plan import Action, Operation, Plan, Step
@@ -40,6 +40,8 @@ from safeapply.xds.expectations import Expectation
 
 __all__ = ["Fresh", "RolloutOptions", "carry_out"]
 
+BETWEEN_LOOKS = 5.0
+"""Seconds between two looks at what others write, while a barrier is closed."""
 MOST_PLANS = 20
 """After so many plans in one rollout, whatever disturbs it is not going to end."""
 
@@ -198,7 +200,11 @@ class _Rollout:
         if self.options.replan is None or self.plans >= MOST_PLANS:
             raise error
         self.plans += 1
-        fresh = await self.options.replan()
+        try:
+            fresh = await self.options.replan()
+        except RejectedError as rejected:
+            # Whoever changed something owns a field now, or a webhook minds: the plan cannot be gone on with.
+            raise ClusterChangedError(rejected.resource, why, (str(rejected),)) from rejected
         left = [o for step in self.plan.steps[self.step - 1 :] for o in step.operations if o not in self.done]
         untouched = self.options.any_plan and self.step == 1 and not self.done and not fresh.plan.refusals
         if not untouched and (difference := surprises(left, fresh.plan)):
@@ -234,7 +240,7 @@ class _Rollout:
         self.emit(StepStarted(self.clock.now(), self.step, len(self.plan.steps), step.phase))
         await self._wait_for_workloads(step.workloads)
         if step.expectations:
-            await self._wait(step.expectations, writes=tuple(self.writes.values()))
+            await self._wait_on_ground(step)
         if step.soak_seconds:
             self.emit(Soaking(self.clock.now(), self.step, step.soak_seconds))
             await self.clock.sleep(step.soak_seconds)
@@ -252,6 +258,33 @@ class _Rollout:
     def _patience(self) -> float:
         """Return how many seconds the next wait may take."""
         return max(0.0, min(self.options.barrier_timeout, self.deadline - self.clock.now()))
+
+    async def _wait_on_ground(self, step: Step) -> None:
+        """Wait for a step's expectations, as long as the plan stands: what others wrote may never let them hold."""
+        writes = tuple(self.writes.values())
+        tasks = [asyncio.ensure_future(self._wait(step.expectations, writes=writes))]
+        if self.ground is not None:
+            tasks.append(asyncio.ensure_future(self._until_shaken(self.ground)))
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _until_shaken(self, ground: Ground) -> None:
+        """Look at the ground every so often, without end.
+
+        Raises:
+            ClusterChangedError: it is not what it was.
+        """
+        while True:
+            await self.clock.sleep(BETWEEN_LOOKS)
+            # An API server that is silent for a moment has changed nothing.
+            with suppress(ClusterUnreachableError):
+                await ground.check(self.cluster)
 
     async def _wait(self, expectations: Sequence[Expectation], *, writes: Sequence[Written] = ()) -> None:
         await self.poller.wait(self.step, expectations, patience=self._patience(), writes=writes)

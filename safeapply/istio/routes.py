@@ -9,24 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from safeapply.istio.hosts import covers, is_wild, overlap
-from safeapply.istio.kinds import (
-    MESH,
-    Destination,
-    Gateway,
-    Match,
-    Port,
-    Rule,
-    Server,
-    Service,
-    Traffic,
-    VirtualService,
-)
+from safeapply.istio.hosts import overlap
+from safeapply.istio.kinds import MESH, Destination, Gateway, Port, Rule, Server, Traffic, VirtualService
+from safeapply.istio.listeners import Listener, is_visible, may_win, sent, sidecar_listeners
 from safeapply.istio.proxies import ProxyClass, Role
-from safeapply.istio.registry import called_options, service_options
+from safeapply.istio.registry import service_options
 from safeapply.istio.scopes import Certainty, imports_route
-from safeapply.istio.snapshot import PLAIN_PORT, Snapshot
-from safeapply.istio.visibility import exported_to, is_private
+from safeapply.istio.snapshot import Snapshot
+from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import FieldPath, ResourceId
 from safeapply.xds.names import ClusterName, Host, outbound_cluster
 
@@ -65,92 +55,16 @@ def references(snapshot: Snapshot, proxy_class: ProxyClass, routes: Iterable[Res
         yield from _on_sidecar(snapshot, proxy_class, routes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Listener:
-    """Where a rule would be installed."""
-
-    gateways: frozenset[str]
-    """The gateway names that this listener answers to."""
-    host: Host
-    domain: Host
-    port: Port
-    service: Service | None
-    """The service called; None on gateways and for hosts that nobody declares."""
-
-
 def _on_sidecar(snapshot: Snapshot, proxy_class: ProxyClass, routes: Iterable[ResourceId]) -> Iterator[Reference]:
     for route in routes:
         for version in snapshot.route_versions(route):
-            if version is None or not _visible(version, proxy_class) or MESH not in version.gateways:
+            if version is None or not is_visible(version, proxy_class) or MESH not in version.gateways:
                 continue
             if imports_route(snapshot, proxy_class, version) is Certainty.NEVER:
                 continue
-            for listener in _sidecar_listeners(snapshot, proxy_class, version):
-                if _may_win(snapshot, proxy_class, version, listener):
+            for listener in sidecar_listeners(snapshot, proxy_class, version):
+                if may_win(snapshot, proxy_class, version, listener):
                     yield from _rules(snapshot, proxy_class, version, listener)
-
-
-def _visible(route: VirtualService, proxy_class: ProxyClass) -> bool:
-    return exported_to(route.export_to, owner=route.id.namespace, viewer=proxy_class.namespace)
-
-
-def _sidecar_listeners(snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService) -> Iterator[_Listener]:
-    """Yield one listener for each port of each service that the route's hosts cover."""
-    mesh = frozenset({MESH})
-    for host in route.hosts:
-        found = False
-        for name in snapshot.index.hosts_under(host):
-            for service in filter(None, called_options(snapshot, proxy_class, name)):
-                found = True
-                yield from (_Listener(mesh, name, name, port, service) for port in service.ports)
-        if not found and not is_wild(host) and _has_plain_listener(snapshot, proxy_class):
-            yield _Listener(mesh, host, host, Port(PLAIN_PORT, http=True, tcp=False), None)
-
-
-def _has_plain_listener(snapshot: Snapshot, proxy_class: ProxyClass) -> bool:
-    """Tell whether a sidecar may listen where hosts are routed that are not in the registry (ISTIO.md 2.5)."""
-    if proxy_class.namespace not in snapshot.index.sidecars:
-        return bool(snapshot.index.plain)
-    options = (one for host in snapshot.index.plain for one in called_options(snapshot, proxy_class, host))
-    return any(one is not None and one.port(PLAIN_PORT) is not None for one in options)
-
-
-def _may_win(snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService, listener: _Listener) -> bool:
-    """Tell whether a route can be the one that a sidecar takes for a host (ISTIO.md 4.2).
-
-    The first applicable one wins; it may lose to another only where *every* version of that other comes first.
-    """
-    rivals = {rival for rival in snapshot.index.routes_for(listener.host) if rival != route.id}
-    return not any(
-        all(
-            version is not None
-            and _comes_first(version, route, proxy_class, listener)
-            and imports_route(snapshot, proxy_class, version) is Certainty.ALWAYS
-            for version in snapshot.route_versions(rival)
-        )
-        for rival in rivals
-    )
-
-
-def _comes_first(
-    rival: VirtualService, route: VirtualService, proxy_class: ProxyClass, listener: _Listener
-) -> bool:
-    return (
-        MESH in rival.gateways
-        and _visible(rival, proxy_class)
-        and any(covers(host, listener.host) for host in rival.hosts)
-        and _rank(rival) < _rank(route)
-        and any(_applies(rule, proxy_class, listener) for rule in rival.rules)
-    )
-
-
-def _rank(route: VirtualService) -> tuple[int, tuple[str, str, str]]:
-    """Order routes as istiod does for a sidecar: private, exported by name, public; then age (ISTIO.md 4.2)."""
-    if is_private(route.export_to, route.id.namespace):
-        privacy = 0
-    else:
-        privacy = 2 if route.export_to is None or "*" in route.export_to else 1
-    return (privacy, route.age)
 
 
 def _on_gateway(snapshot: Snapshot, proxy_class: ProxyClass, routes: Iterable[ResourceId]) -> Iterator[Reference]:
@@ -158,7 +72,7 @@ def _on_gateway(snapshot: Snapshot, proxy_class: ProxyClass, routes: Iterable[Re
     bound = list(_bound_gateways(snapshot, proxy_class))
     for route in routes:
         for version in snapshot.route_versions(route):
-            if version is None or not _visible(version, proxy_class):
+            if version is None or not is_visible(version, proxy_class):
                 continue
             for gateway in bound:
                 if gateway.name in version.gateways:
@@ -178,7 +92,7 @@ def _bound(
     for server in gateway.servers:
         for domain in _served(route, server):
             port = Port(server.port, http=server.http, tcp=not server.http)
-            listener = _Listener(frozenset({gateway.name}), domain, domain, port, None)
+            listener = Listener(frozenset({gateway.name}), domain, domain, port, None)
             yield from _rules(snapshot, proxy_class, route, listener)
 
 
@@ -190,56 +104,22 @@ def _served(route: VirtualService, server: Server) -> Iterator[Host]:
                 yield common
 
 
-def _applies(rule: Rule, proxy_class: ProxyClass, listener: _Listener) -> bool:
-    if not (listener.port.http if rule.traffic is Traffic.HTTP else listener.port.tcp):
-        return False
-    return not rule.matches or any(_match_applies(match, proxy_class, listener) for match in rule.matches)
-
-
-def _match_applies(match: Match, proxy_class: ProxyClass, listener: _Listener) -> bool:
-    """Tell whether a match concerns a proxy at all (ISTIO.md 4.4, 4.5)."""
-    if match.port is not None and match.port != listener.port.number:
-        return False
-    if match.gateways:
-        return bool(match.gateways & listener.gateways)
-    if match.source_namespace and match.source_namespace != proxy_class.namespace:
-        return False
-    return proxy_class.labels.match(dict(match.source_labels))
-
-
 def _rules(
-    snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService, listener: _Listener
+    snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService, listener: Listener
 ) -> Iterator[Reference]:
     """Yield what the rules that a proxy is sent name: none behind one that lets everything through."""
-    for rule in _sent(route.rules, proxy_class, listener):
+    for rule in sent(route.rules, proxy_class, listener):
         if rule.delegate is None:
             yield from _named(snapshot, proxy_class, rule, listener, (route.id,))
             continue
         yield from _delegated(snapshot, proxy_class, rule.delegate, listener, route)
 
 
-def _sent(rules: Iterable[Rule], proxy_class: ProxyClass, listener: _Listener) -> Iterator[Rule]:
-    ended: set[Traffic] = set()
-    for rule in rules:
-        if rule.traffic not in ended and _applies(rule, proxy_class, listener):
-            yield rule
-            if _ends(rule, proxy_class, listener):
-                ended.add(rule.traffic)
-
-
-def _ends(rule: Rule, proxy_class: ProxyClass, listener: _Listener) -> bool:
-    # What is left over by a rule that delegates is its delegate's to say, and that may be missing.
-    return rule.delegate is None and (
-        any(match.all and _match_applies(match, proxy_class, listener) for match in rule.matches)
-        or (not rule.matches and rule.traffic is not Traffic.TLS)
-    )
-
-
 def _delegated(
     snapshot: Snapshot,
     proxy_class: ProxyClass,
     delegate: ResourceId,
-    listener: _Listener,
+    listener: Listener,
     root: VirtualService,
 ) -> Iterator[Reference]:
     """Yield what a delegate adds; a missing or invisible one drops the rule (ISTIO.md 4.6)."""
@@ -247,7 +127,7 @@ def _delegated(
         if version is None or version.hosts:
             continue
         if exported_to(version.export_to, owner=delegate.namespace, viewer=root.id.namespace):
-            for rule in _sent(version.rules, proxy_class, listener):
+            for rule in sent(version.rules, proxy_class, listener):
                 yield from _named(snapshot, proxy_class, rule, listener, (root.id, delegate))
 
 
@@ -255,7 +135,7 @@ def _named(
     snapshot: Snapshot,
     proxy_class: ProxyClass,
     rule: Rule,
-    listener: _Listener,
+    listener: Listener,
     chain: tuple[ResourceId, ...],
 ) -> Iterator[Reference]:
     targets = [(d, True) for d in rule.destinations] + [(d, False) for d in rule.mirrors]
@@ -274,7 +154,7 @@ def _named(
 
 
 def _ports(
-    snapshot: Snapshot, proxy_class: ProxyClass, rule: Rule, destination: Destination, listener: _Listener
+    snapshot: Snapshot, proxy_class: ProxyClass, rule: Rule, destination: Destination, listener: Listener
 ) -> set[int]:
     """Return the port numbers that the cluster's name may carry (ISTIO.md 1.2)."""
     if destination.port is not None:

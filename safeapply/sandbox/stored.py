@@ -34,15 +34,15 @@ class StoredObjects:
         self._store = store
 
     def fill(self, live: Iterable[Document], added: Iterable[Document]) -> None:
-        """Create the live objects, oldest first because age is semantics (ISTIO.md 4.10), and then the others.
+        """Create the live objects as old as they say, since age is semantics (ISTIO.md 4.10), and then the others.
 
         Raises:
             SandboxError: the API server does not take one of them.
         """
-        applied = sorted(live, key=lambda one: (_rank(one), str(one["metadata"].get("creationTimestamp") or "")))
+        applied = sorted(live, key=lambda one: (_rank(one), _created(one)))
         spaces = [one for one in added if one["kind"] in FIRST_KINDS]
         for document in (*spaces, *(one for one in applied if not _is_given(one))):
-            self.create(_as_applied(document), manager=KUBECTL)
+            self.create(_as_applied(document), manager=KUBECTL, created=_created(document))
         for document in added:
             if document not in spaces:
                 self.create(document)
@@ -55,14 +55,14 @@ class StoredObjects:
         """Return one object."""
         return self._store.get(resource_id)
 
-    def create(self, document: Document, *, manager: str = SANDBOX) -> None:
-        """Create an object.
+    def create(self, document: Document, *, manager: str = SANDBOX, created: str = "") -> None:
+        """Create an object, now or as of then.
 
         Raises:
             SandboxError: the API server does not take it.
         """
         try:
-            self._store.create(document, manager=manager)
+            self._store.create(document, manager=manager, created=created)
         except StatusError as error:
             raise _refused(document, error) from error
 
@@ -104,6 +104,10 @@ def _as_applied(document: Document) -> Document:
 def _is_given(document: Document) -> bool:
     """Tell whether every cluster has this object from the start."""
     return document["kind"] == "Namespace" and document["metadata"]["name"] in FIRST_NAMESPACES
+
+
+def _created(document: Document) -> str:
+    return str(document["metadata"].get("creationTimestamp") or "")
 
 
 def _rank(document: Document) -> int:

@@ -146,6 +146,43 @@ def test_a_host_outside_the_registry_is_served_on_port_80_only() -> None:
     ]
 
 
+def test_a_host_outside_the_registry_goes_with_the_hosts_beside_it() -> None:
+    """Istiod installs all hosts of a VirtualService on each port that one of them has, and on port 80."""
+    text = http("{hosts: [reviews, nowhere.example], http: [{route: [{destination: {host: reviews}}]}]}")
+    found = view(snapshot(text), SIDECAR).references
+    assert {one.port for one in found if one.domain == "nowhere.example"} == {80, 9080}
+    assert {one.port for one in found if one.domain != "nowhere.example"} == {9080}
+
+
+def test_the_nearest_host_wins_on_a_sidecar_however_young() -> None:
+    """ISTIO.md 2.4: a name before wildcards, a longer wildcard before a shorter one; age counts among equals."""
+    wide, long, name = (
+        http(
+            f"{{hosts: ['{host}'], http: [{{route: [{{destination: {{host: reviews, subset: {subset}}}}}]}}]}}", own
+        )
+        for host, subset, own in (
+            ("*.cluster.local", "v1", "a"),
+            ("*.default.svc.cluster.local", "v2", "b"),
+            ("reviews", "v3", "c"),
+        )
+    )
+
+    def aims(text: str) -> set[str]:
+        found = view(snapshot(text), SIDECAR).references
+        return {one.subset for one in found if one.domain == "reviews.default.svc.cluster.local"}
+
+    assert [aims(wide), aims(wide + long), aims(wide + long + name)] == [{"v1"}, {"v2"}, {"v3"}]
+
+
+def test_a_wildcard_has_one_owner() -> None:
+    """Of equal wildcards the oldest, even where none of its rules is for this proxy: the default route stays."""
+    aim = "route: [{destination: {host: reviews, subset: v1}}]"
+    own = http(f"{{hosts: ['*.local'], http: [{{match: [{{sourceNamespace: other}}], {aim}}}]}}", "a")
+    younger = http(f"{{hosts: ['*.local'], http: [{{{aim}}}]}}", "b")
+    assert references(younger) == ["outbound|80|v1|reviews", "outbound|9080|v1|reviews"]
+    assert references(own + younger) == []
+
+
 def test_a_host_outside_the_registry_is_nowhere_without_a_listener_on_port_80() -> None:
     """ISTIO.md 2.5: istiod makes one for services that have the port, and a route alone brings none."""
     resources = read_manifests((SourceText("bare.yaml", BARE),), default_namespace=DEFAULT)

@@ -89,16 +89,14 @@ MUTANTS = (
     Mutant("1.3 weight 0 among several is dropped", "declarations", "if len(routes) == 1 or weight", "if True"),
     Mutant("1.3 a lone one counts at any weight", "declarations", "if len(routes) == 1 or weight", "if weight"),
     Mutant("1.3 a mirror is soft", "routes", "(d, False) for d in rule.mirrors", "(d, True) for d in rule.mirrors"),
-    Mutant(
-        "2.5 an unknown host is on port 80 alone", "routes", "Port(PLAIN_PORT, http=True", "Port(9080, http=True"
-    ),
+    Mutant("2.5 an unknown host is on port 80 alone", "listeners", "ports.add(PLAIN_PORT)", "ports.add(9080)"),
     Mutant(
         "2.5 without a service on port 80 nobody listens there",
-        "routes",
+        "listeners",
         "return bool(snapshot.index.plain)",
         "return True",
     ),
-    Mutant("4 nothing follows what lets all through", "routes", "if rule.traffic not in ended and", "if"),
+    Mutant("4 nothing follows what lets all through", "listeners", "if rule.traffic not in ended and", "if"),
     Mutant(
         "2.6 the client's namespace wins a host", "registry", "(s.namespace != space,", "(s.namespace == space,"
     ),
@@ -109,19 +107,37 @@ MUTANTS = (
         "4.1 gateways merge, so each route shows", "routes", "if gateway.name in version.gateways:", "if False:"
     ),
     Mutant(
-        "4.2 the oldest wins on sidecars", "routes", "_rank(rival) < _rank(route)", "_rank(rival) > _rank(route)"
+        "4.2 the oldest wins on sidecars", "listeners", "_rank(rival) < _rank(route)", "_rank(rival) > _rank(route)"
     ),
-    Mutant("4.2 private goes before public", "routes", "        privacy = 0\n", "        privacy = 3\n"),
+    Mutant(
+        "2.5 an unknown host goes with the hosts beside it",
+        "listeners",
+        "if one.port.http and _is_owner(",
+        "if False and _is_owner(",
+    ),
+    Mutant(
+        "2.4 the nearest wildcard wins, however young",
+        "listeners",
+        "return most_specific([own, other], listener.host) == other",
+        "return _rank(rival) < _rank(route)",
+    ),
+    Mutant(
+        "2.4 a wildcard has one owner, whether its rules apply or not",
+        "listeners",
+        "applies = is_wild(own) or any(",
+        "applies = any(",
+    ),
+    Mutant("4.2 private goes before public", "listeners", "        privacy = 0\n", "        privacy = 3\n"),
     Mutant("4.3 a host outside the server's is not served", "routes", "if common is not None:", "if True:"),
     Mutant(
-        "4.4 a rule for other gateways is not ours", "routes", "bool(match.gateways & listener", "bool(listener"
+        "4.4 a rule for other gateways is not ours", "listeners", "bool(match.gateways & listener", "bool(listener"
     ),
     Mutant(
-        "4.5 sourceLabels are the pod's", "routes", "labels.match(dict(match.source_labels))", "labels.match({})"
+        "4.5 sourceLabels are the pod's", "listeners", "labels.match(dict(match.source_labels))", "labels.match({})"
     ),
     Mutant(
         "4.5 sourceNamespace is the pod's",
-        "routes",
+        "listeners",
         "match.source_namespace != proxy",
         "match.source_namespace == proxy",
     ),
@@ -154,7 +170,7 @@ MUTANTS = (
     ),
     Mutant(
         "9.1 what only a route names is not called",
-        "routes",
+        "listeners",
         "called_options(snapshot, proxy_class, name))",
         "service_options(snapshot, proxy_class, name))",
     ),

@@ -8,8 +8,8 @@ from typing import Any
 
 from safeapply.istio.declarations import declare
 from safeapply.istio.proxies import ProxyClass
-from safeapply.istio.snapshot import MeshSettings, snapshot_of
-from safeapply.istio.view import view
+from safeapply.istio.snapshot import PLAIN_PORT, MeshSettings, snapshot_of
+from safeapply.istio.view import View, view
 from safeapply.resources.objects import Resource
 from safeapply.sandbox.controlplane.translation.configuration import Configuration
 
@@ -37,11 +37,20 @@ class Reading:
 
 def by_view(objects: Iterable[Resource], proxy_class: ProxyClass) -> Reading:
     """Return what the product's evaluator says; every object has its one version."""
-    mesh = MeshSettings()
-    declared = {one.id: (declare(one, created=one.created, domain=mesh.domain),) for one in objects}
-    found = view(snapshot_of(declared, mesh), proxy_class)
+    found = _view(objects, proxy_class)
     named = ((one.domain, one.port, one.cluster) for one in found.references)
     return Reading(frozenset(found.clusters), frozenset((host, port, name) for host, port, name in named if host))
+
+
+def dangling(objects: Iterable[Resource], proxy_class: ProxyClass) -> bool:
+    """Tell whether some route, and not only a mirror, names a cluster that a proxy does not get."""
+    return any(one.hard for one in _view(objects, proxy_class).dangling())
+
+
+def _view(objects: Iterable[Resource], proxy_class: ProxyClass) -> View:
+    mesh = MeshSettings()
+    declared = {one.id: (declare(one, created=one.created, domain=mesh.domain),) for one in objects}
+    return view(snapshot_of(declared, mesh), proxy_class)
 
 
 def by_translation(found: Configuration) -> Reading:
@@ -52,7 +61,18 @@ def by_translation(found: Configuration) -> Reading:
 def reading(clusters: Iterable[str], route_configs: Iterable[Mapping[str, Any]]) -> Reading:
     """Return what some clusters and route configurations are, those of Envoy's dumps among them."""
     outbound = frozenset(name for name in clusters if name.startswith("outbound|"))
-    return Reading(outbound, frozenset(one for config in route_configs for one in _references(config)))
+    ports = {(host, int(port)) for _, port, _, host in (name.split("|") for name in outbound)}
+    hosts = {host for host, _ in ports}
+    # Istiod installs any host on port 80; one that has other ports is not called there, and ``view`` leaves it out.
+    return Reading(
+        outbound,
+        frozenset(
+            one
+            for config in route_configs
+            for one in _references(config)
+            if one[1] != PLAIN_PORT or one[0] not in hosts or one[:2] in ports
+        ),
+    )
 
 
 def _references(config: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:

@@ -64,8 +64,10 @@ class Store:
         """Return one object, or None where there is none."""
         return self.ledger.get(resource_id)
 
-    def create(self, document: Document, *, manager: str = DEFAULT_MANAGER, dry_run: bool = False) -> Document:
-        """Create an object (POST).
+    def create(
+        self, document: Document, *, manager: str = DEFAULT_MANAGER, dry_run: bool = False, created: str = ""
+    ) -> Document:
+        """Create an object (POST); ``created`` is when, if not now: no client can say that.
 
         Raises:
             StatusError: it exists, its namespace does not, or it is not let in.
@@ -78,7 +80,7 @@ class Store:
             raise already_exists(kind, resource_id.name)
         writer = _writer(manager, document)
         first = update_fields({}, status_kept({}, document), writer=writer, lists=kind.lists)
-        return self._bear(kind, first, writer.now, dry_run=dry_run)
+        return self._bear(kind, first, created or writer.now, dry_run=dry_run)
 
     def update(
         self, document: Document, *, manager: str = DEFAULT_MANAGER, subresource: str = "", dry_run: bool = False

@@ -23,6 +23,7 @@ class Draws:
         # One draw is always taken, so that a run with no delay does not shift the runs after it.
         return span.low + (span.high - span.low) * self._streams[stream].random()
 
-    def restart(self) -> None:
-        """Begin every stream anew."""
+    def restart(self, seed: int | None = None) -> None:
+        """Begin every stream anew, from another seed where one is given."""
+        self._seed = self._seed if seed is None else seed
         self._streams.clear()

@@ -110,12 +110,13 @@ class ControlPlane:
             branch.model.observe(event.id, document, event.resource_version, event.at)
         self._wake.set()
 
-    def set_delays(self, delays: Delays) -> None:
+    def set_delays(self, delays: Delays, *, seed: int | None = None) -> None:
         """Draw all delays from these spans from now on, and every stream of draws from its beginning.
 
         A mesh is set up without delay and measured with it; what was drawn before does not shift the measurement.
+        One that is measured several times is given another seed each time.
         """
-        self._draws.restart()
+        self._draws.restart(seed)
         for branch in self._branches:
             branch.model.delays = delays
 

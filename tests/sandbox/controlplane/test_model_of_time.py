@@ -157,6 +157,8 @@ def test_restarted_streams_forget_what_was_drawn_before() -> None:
         draws.draw(span, "push/a")
     draws.restart()
     assert draws.draw(span, "push/a") == fresh.draw(span, "push/a")
+    draws.restart(4)
+    assert draws.draw(span, "push/a") == Draws(4).draw(span, "push/a")
 
 
 def test_streams_do_not_shift_each_other() -> None:

@@ -179,6 +179,21 @@ def test_hosts_outside_the_registry_are_routed_on_port_80_only() -> None:
     assert not any("example.com" in line for line in routes(found))
 
 
+def test_hosts_outside_the_registry_go_with_those_beside_them() -> None:
+    """All hosts of a VirtualService are installed on each port that one of them has."""
+    lines = routes(configured(SERVICES + service("both", "  hosts: [reviews, example.com]\n  http:\n" + V1)))
+    assert "example.com:9080: /* -> 9080|v1|reviews.default" in lines
+
+
+def test_a_wildcard_has_one_owner() -> None:
+    """Of equal wildcards the oldest, even where it has no route for this proxy."""
+    aim = "    route: [{destination: {host: reviews, subset: v2}}]\n"
+    own = service("a", '  hosts: ["*.local"]\n  http:\n  - match: [{sourceNamespace: other}]\n' + aim)
+    younger = service("b", '  hosts: ["*.local"]\n  http:\n' + V2)
+    assert told(younger) == ["/* -> 9080|v2|reviews.default"]
+    assert told(own + younger) == ["/* -> 9080||reviews.default"]
+
+
 def test_a_wildcard_host_speaks_for_services_that_have_nobody_nearer() -> None:
     """The most specific host has the service (ISTIO.md 2.4)."""
     wild = service("wild", '  hosts: ["*.default.svc.cluster.local"]\n  http:\n' + V2)

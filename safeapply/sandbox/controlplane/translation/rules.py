@@ -14,7 +14,6 @@ from safeapply.sandbox.controlplane.translation.hosts import fqdn, most_specific
 from safeapply.sandbox.controlplane.translation.metadata import (
     ROOT_NAMESPACE,
     age,
-    exported,
     labels_match,
     namespace_of,
     texts,
@@ -104,7 +103,8 @@ class Rules:
 
 
 def _visible(rule: Rule, client: str) -> bool:
-    return exported(rule.export_to, rule.namespace, client)
+    # A dot among several is not read here: istio ``getExportedDestinationRuleFromNamespace`` compares names alone.
+    return not rule.export_to or not rule.export_to.isdisjoint({PUBLIC, client})
 
 
 def _merge(rules: list[Rule], incoming: Rule) -> None:

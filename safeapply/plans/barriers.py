@@ -102,7 +102,8 @@ def _effect(
     turned = {reference.domain for reference in moved}
     return _Effect(
         classes=classes,
-        named=frozenset(r for r in named if r.hard or (r.cluster in old.clusters and any(o.hard for o in named))),
+        # What comes with the step itself cannot be waited for: a Sidecar that lets a route in brings its clusters.
+        named=frozenset(r for r in named if r.cluster in old.clusters and (r.hard or any(o.hard for o in named))),
         moved=moved,
         released=frozenset(
             r

@@ -199,3 +199,12 @@ def test_two_rules_join_to_the_subsets_and_the_audience_of_both() -> None:
         '{host: reviews, exportTo: ["."], subsets: [{name: v1}]}',
         "{host: reviews, exportTo: [shop], subsets: [{name: v2}]}",
     ) == {"host": "reviews", "exportTo": [".", "shop"], "subsets": [{"name": "v1"}, {"name": "v2"}]}
+
+
+def test_a_scope_that_lets_a_route_in_waits_for_nothing() -> None:
+    """The route and the cluster that it names come in one push: before it there is no cluster to wait for."""
+    closed = SHOP.replace('"./*"', '"~/*"')
+    assert planned(closed + web(REVIEWS), SHOP.split("---\n{", maxsplit=1)[0]) == expected("""
+        1 widen
+            apply Sidecar shop/scope
+    """)

@@ -26,6 +26,7 @@ __all__ = [
     "PORT_REQUIRED",
     "SUBSET_HIDDEN",
     "SUBSET_WITHOUT_PODS",
+    "TLS_CONFLICT",
     "UNKNOWN_RULE_HOST",
     "UNREACHABLE_RULE",
     "WRONG_PROTOCOL",
@@ -34,6 +35,7 @@ __all__ = [
 NOT_FOUND: Final = "IST0101"
 CONFLICTING_HOSTS: Final = "IST0109"
 PORT_REQUIRED: Final = "IST0112"
+TLS_CONFLICT: Final = "IST0113"
 PORT_NAME: Final = "IST0118"
 UNREACHABLE_RULE: Final = "IST0130"
 INEFFECTIVE_MATCH: Final = "IST0131"
@@ -54,6 +56,7 @@ NAMES: Final[Mapping[str, str]] = {
     NOT_FOUND: "ReferencedResourceNotFound",
     CONFLICTING_HOSTS: "ConflictingMeshGatewayVirtualServiceHosts",
     PORT_REQUIRED: "VirtualServiceDestinationPortSelectorRequired",
+    TLS_CONFLICT: "MTLSPolicyConflict",
     PORT_NAME: "PortNameIsNotUnderNamingConvention",
     UNREACHABLE_RULE: "VirtualServiceUnreachableRule",
     INEFFECTIVE_MATCH: "VirtualServiceIneffectiveMatch",

@@ -11,6 +11,7 @@ from safeapply.checks.dangling import dangling, doubtful
 from safeapply.checks.delegates import broken_delegates
 from safeapply.checks.findings import Finding, placed
 from safeapply.checks.ingress import unaffected
+from safeapply.checks.mutual_tls import refused_handshakes
 from safeapply.checks.precedence import inert
 from safeapply.checks.scene import Scene, Sight, scene_of
 from safeapply.checks.services import port_names, unknown_route_hosts, wrong_protocols
@@ -23,6 +24,7 @@ __all__ = ["Checked", "check"]
 CHECKS: Final[tuple[Callable[[Scene], Iterator[Finding]], ...]] = (
     dangling,
     doubtful,
+    refused_handshakes,
     broken_delegates,
     missing_gateways,
     conflicting_gateways,

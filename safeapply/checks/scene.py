@@ -10,6 +10,7 @@ from functools import partial
 from safeapply.istio.assumptions import assumed
 from safeapply.istio.classes import classes_of, label_keys
 from safeapply.istio.declarations import declare
+from safeapply.istio.handshakes import Handshakes
 from safeapply.istio.hosts import service_host
 from safeapply.istio.kinds import (
     DESTINATION_RULE,
@@ -60,6 +61,7 @@ class Scene:
     sight: Sight
     classes: tuple[ProxyClass, ...]
     views: Views
+    handshakes: Handshakes
     assumed: frozenset[ResourceId]
     """What nobody declared and was taken to exist."""
     pods: Mapping[Namespace, Mapping[tuple[str, str], tuple[Workload, ...]]]
@@ -140,12 +142,14 @@ def scene_of(resources: Mapping[ResourceId, Resource], sight: Sight) -> Scene:
     extra = _granted(versions, sight) if sight.offline else {}
     versions.update({one: (declaration,) for one, declaration in extra.items()})
     snapshot = snapshot_of(versions, sight.mesh)
+    views = Views(snapshot)
     return Scene(
         resources=resources,
         snapshot=snapshot,
         sight=sight,
         classes=_classes(snapshot, resources),
-        views=Views(snapshot),
+        views=views,
+        handshakes=Handshakes(views),
         assumed=frozenset(extra),
         pods=_pods(snapshot.index.workloads, resources, sight),
     )

@@ -58,6 +58,10 @@ def check(  # noqa: PLR0913  one parameter for each option
     fail_on: Annotated[
         FailOn, typer.Option("--fail-on", help="Exit 4 where there is anything as bad as this.")
     ] = FailOn.ERROR,
+    tls: Annotated[
+        bool,
+        typer.Option("--tls", help="Show for each port what clients send and servers accept, and nothing else."),
+    ] = False,
     istio_namespace: IstioNamespace = "istio-system",
     kubeconfig: Kubeconfig = None,
     context: Context = None,
@@ -66,9 +70,14 @@ def check(  # noqa: PLR0913  one parameter for each option
     from safeapply.checks.findings import Severity
     from safeapply.cli.checking import CLUSTER, check_cluster, check_files
     from safeapply.cli.planning import Files
+    from safeapply.errors import UsageError
     from safeapply.istio.snapshot import MeshSettings
     from safeapply.resources.objects import Namespace
 
+    if tls and output in {Form.SARIF, Form.JUNIT}:
+        raise UsageError(
+            f"--tls shows a table, not findings; it goes with -o text and -o json, not with {output.value}"
+        )
     files, mesh = Files(filename, recursive, namespace), MeshSettings(Namespace(istio_namespace))
     online = live == CLUSTER or (live is None and not filename)
     looked = (
@@ -76,9 +85,23 @@ def check(  # noqa: PLR0913  one parameter for each option
         if online
         else check_files(files, live, mesh)
     )
+    if tls:
+        _show_tls(looked, output)
+        return
     failing = {one for one in Severity if one.rank <= Severity(fail_on.value).rank}
     typer.echo(_written(looked, output, failing).rstrip("\n"))
     if any(one.severity in failing for one in looked.checked.findings):
+        raise typer.Exit(FOUND)
+
+
+def _show_tls(looked: Looked, output: Form) -> None:
+    from safeapply.checks.mutual_tls import Status
+    from safeapply.report.encounters import encounters_json, encounters_text
+
+    found = looked.encounters()
+    text = encounters_json(found) if output is Form.JSON else encounters_text(found)
+    typer.echo(text.rstrip("\n") or "No host with known pods.")
+    if any(one.status is not Status.OK for one in found):
         raise typer.Exit(FOUND)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from safeapply.adapters.connection import connected
 from safeapply.adapters.kube import KubeCluster
 from safeapply.checks.check import Checked, check
-from safeapply.checks.scene import Sight
+from safeapply.checks.mutual_tls import Encounter, encounters
+from safeapply.checks.scene import Sight, scene_of
 from safeapply.cli.inputs import manifests_of
 from safeapply.cli.planning import Files
 from safeapply.cli.supervision import run_to_end
@@ -35,6 +36,12 @@ class Looked:
     checked: Checked
     objects: tuple[ResourceId, ...]
     """Those that the findings are about."""
+    resources: Objects
+    sight: Sight
+
+    def encounters(self) -> tuple[Encounter, ...]:
+        """Return what clients send and servers accept, port by port."""
+        return tuple(encounters(scene_of(self.resources, self.sight)))
 
 
 def check_files(files: Files, live: str | None, mesh: MeshSettings) -> Looked:
@@ -79,7 +86,8 @@ def _by_id(resources: tuple[Resource, ...]) -> Objects:
 
 
 def _looked(resources: Objects, sight: Sight) -> Looked:
-    return Looked(check(resources, sight), tuple(one for one in resources if one.group_kind in ROUTING_KINDS))
+    objects = tuple(one for one in resources if one.group_kind in ROUTING_KINDS)
+    return Looked(check(resources, sight), objects, resources, sight)
 
 
 def _over(live: Objects, manifests: Objects, sight: Sight) -> Looked:
@@ -87,12 +95,13 @@ def _over(live: Objects, manifests: Objects, sight: Sight) -> Looked:
     ages = {one: live[one].created if one in live else NEWEST for one in manifests}
     patient = replace(sight, ages=ages, patient=True)
     known = {one.key for one in check(live, patient).findings}
-    checked = check({**live, **manifests}, patient)
+    both = {**live, **manifests}
+    checked = check(both, patient)
     theirs = tuple(one for one in checked.findings if one.object in manifests or one.key not in known)
-    return Looked(replace(checked, findings=theirs), tuple(manifests))
+    return Looked(replace(checked, findings=theirs), tuple(manifests), both, patient)
 
 
 def _within(looked: Looked, namespace: Namespace) -> Looked:
     findings = tuple(one for one in looked.checked.findings if one.object.namespace == namespace)
     objects = tuple(one for one in looked.objects if one.namespace == namespace)
-    return Looked(replace(looked.checked, findings=findings), objects)
+    return replace(looked, checked=replace(looked.checked, findings=findings), objects=objects)

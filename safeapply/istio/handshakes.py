@@ -77,6 +77,8 @@ class Handshakes:
         default_factory=dict, init=False
     )
 
+    _homes: dict[Namespace, list[Workload]] = field(default_factory=dict, init=False)
+
     def of(self, one: ProxyClass, host: Host) -> tuple[Handshake, ...]:
         """Return all handshakes of a class with the servers of a host."""
         if one.role is Role.WAYPOINT:
@@ -85,6 +87,10 @@ class Handshakes:
         if key not in self._of:
             self._of[key] = tuple(dict.fromkeys(self._handshakes(one, host)))
         return self._of[key]
+
+    def used(self, one: ProxyClass, host: Host) -> Iterator[Handshake]:
+        """Yield the handshakes of a class with the servers of a host through clusters that it may use."""
+        return (shake for shake in self.of(one, host) if self._is_used(one, shake))
 
     def conflicts(self, one: ProxyClass, host: Host) -> Iterator[Conflict]:
         """Yield the requests of a class to a host that may be reset; through clusters that it may use."""
@@ -115,9 +121,18 @@ class Handshakes:
         key = (service.id, service.host)
         if key not in self._servers:
             keys = self.read_labels(service.namespace)
-            found = {(_server(w, service, keys), w.ports): w for w in _workloads(self.views, service)}
+            found = {
+                (_server(w, service, keys), w.ports): w for w in _workloads(self._neighbours(service), service)
+            }
             self._servers[key] = tuple((workload, server) for (server, _), workload in found.items())
         return self._servers[key]
+
+    def _neighbours(self, service: Service) -> Iterable[Workload]:
+        """Return what runs in the namespace of a service; sorted out once, for all its services."""
+        if not self._homes:
+            for one in self.views.snapshot.index.workloads:
+                self._homes.setdefault(one.id.namespace, []).append(one)
+        return self._homes.get(service.namespace, ())
 
     def read_labels(self, namespace: Namespace) -> frozenset[str]:
         """Return the labels by which some PeerAuthentication tells the servers of a namespace apart."""
@@ -142,15 +157,11 @@ class Handshakes:
         return False
 
 
-def _workloads(views: Views, service: Service) -> Iterable[Workload]:
+def _workloads(neighbours: Iterable[Workload], service: Service) -> Iterable[Workload]:
     """Return the pods behind a service and what will make more of them; one that it wants where none is known."""
     if not service.selector:
         return ()
-    behind = [
-        one
-        for one in views.snapshot.index.workloads
-        if one.id.namespace == service.namespace and set(service.selector) <= set(one.labels)
-    ]
+    behind = [one for one in neighbours if set(service.selector) <= set(one.labels)]
     pods = [one for one in behind if one.id.group_kind == POD]
     # Pods show whether they have a sidecar; what made them does not.
     makers = [w for w in behind if w.id.group_kind != POD and not any(_is_of(pod, w.labels) for pod in pods)]

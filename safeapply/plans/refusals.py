@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from safeapply.istio.handshake_words import reset
 from safeapply.istio.handshakes import Conflict
 from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.routes import Reference, references
 from safeapply.plans.constraints import Dangling
 from safeapply.plans.gateway_order import Unbound
-from safeapply.plans.handshake_words import reset
 from safeapply.plans.plan import Refusal, Step
 from safeapply.plans.route_order import MissingDelegate
 from safeapply.plans.transition import Transition

@@ -15,6 +15,7 @@ from heapq import heappop, heappush
 from itertools import count, pairwise, product
 from typing import Final, TypeAlias
 
+from safeapply.istio.handshake_words import wanted
 from safeapply.istio.handshakes import Conflict, Handshakes
 from safeapply.istio.kinds import DESTINATION_RULE, PEER_AUTHENTICATION
 from safeapply.istio.localities import Locality, met
@@ -22,7 +23,6 @@ from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.registry import is_declared
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.view import Views
-from safeapply.plans.handshake_words import wanted
 from safeapply.plans.transition import Transition
 from safeapply.plans.versions import Stage
 from safeapply.plans.writes import Constraint, End, Part

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from safeapply.istio.proxies import Proxy, ProxyId
 from safeapply.istio.replicas import Census, Connected
+from safeapply.report.columns import aligned
 from safeapply.resources.objects import Namespace
 
 __all__ = ["roll_json", "roll_notes", "roll_text"]
@@ -30,7 +31,7 @@ class _Row:
 def roll_text(census: Census, namespace: Namespace | None = None) -> str:
     """Return one line for each proxy, under headings; nothing where none runs."""
     rows = [_cells(row, census) for row in _rows(census, namespace)]
-    return "\n".join(_aligned([HEADINGS, *rows])) if rows else ""
+    return "\n".join(aligned([HEADINGS, *rows])) if rows else ""
 
 
 def roll_notes(census: Census, namespace: Namespace | None, root_namespace: Namespace) -> tuple[str, ...]:
@@ -130,9 +131,3 @@ def _document(row: _Row, census: Census) -> dict[str, Any]:
         "istiod": row.replica,
     }
     return told | ({"unconfirmed": list(said.unconfirmed), "rejected": dict(said.rejected)} if said else {})
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -200,3 +200,15 @@ def test_a_saved_plan_keeps_what_was_said_about_it(cluster: Cluster, tmp_path: P
 def routes(cluster: Cluster) -> list[str]:
     """Return the names of the VirtualServices."""
     return names(cluster.do(lambda: cluster.store.list(VIRTUAL_SERVICE)))
+
+
+def test_the_table_of_tls_fails_where_some_are_refused(tmp_path: Path) -> None:
+    """Exit 4 for a conflict, 0 where all get in; it is no list of findings."""
+    head = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\n"
+    strict = head + "metadata: {name: all}\nspec: {mtls: {mode: STRICT}}\n"
+    plain = MESH.replace("host: reviews, subsets", "host: reviews, trafficPolicy: {tls: {mode: DISABLE}}, subsets")
+    refused = offline(tmp_path, "check", "--tls", "-f", written(tmp_path / "all.yaml", plain, strict))
+    assert (refused.code, "CONFLICT" in refused.out) == (4, True), refused.all
+    let_in = offline(tmp_path, "check", "--tls", "-f", written(tmp_path / "all.yaml", MESH, strict))
+    assert (let_in.code, " OK " in let_in.out) == (0, True), let_in.all
+    assert offline(tmp_path, "check", "--tls", "-o", "sarif", "-f", str(tmp_path / "all.yaml")).code == 2

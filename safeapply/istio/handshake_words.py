@@ -6,7 +6,7 @@ from safeapply.istio.handshakes import Conflict
 from safeapply.istio.kinds import DESTINATION_RULE
 from safeapply.istio.tls import Mode, Sent
 
-__all__ = ["reset", "wanted"]
+__all__ = ["called", "quarrel", "reset", "wanted"]
 
 _WANTED = {Mode.STRICT: "mTLS", Mode.DISABLE: "no mTLS"}
 _ANSWER = {Sent.PLAINTEXT: "be reset", Sent.MTLS: "answer 503 UF", Sent.OWN_TLS: "be reset"}
@@ -20,13 +20,21 @@ def wanted(conflict: Conflict) -> str:
 def reset(conflict: Conflict) -> str:
     """Return which requests would fail, what the server wants and the client sends, and who says so."""
     return (
-        f"requests of {conflict.proxy_class} to {_called(conflict)} would {_ANSWER[conflict.sending.sent]}: "
+        f"requests of {conflict.proxy_class} to {called(conflict)} would {_ANSWER[conflict.sending.sent]}: "
+        f"{quarrel(conflict)}"
+    )
+
+
+def quarrel(conflict: Conflict) -> str:
+    """Return what the server wants and the client sends, and who says so."""
+    return (
         f"the server wants {wanted(conflict)} ({_policy(conflict)}), the client sends "
         f"{conflict.sending.sent.value} ({_source(conflict)})"
     )
 
 
-def _called(conflict: Conflict) -> str:
+def called(conflict: Conflict) -> str:
+    """Return whom the requests are for: ``reviews...:9080``, or a subset of it."""
     subset = conflict.cluster.split("|")[2]
     return f"{f'subset {subset} of ' if subset else ''}{conflict.host}:{conflict.port}"
 

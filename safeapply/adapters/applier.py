@@ -11,8 +11,11 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
+from safeapply.adapters.answers import checked
 from safeapply.adapters.connection import Connection, Reply
 from safeapply.adapters.ownership import annotated, former, handed_over, is_client_side, without_dropped
+from safeapply.errors import ClusterError
+from safeapply.resources.managed import is_field_set
 from safeapply.resources.objects import Document, Resource, ResourceId
 
 __all__ = ["FIELD_MANAGER", "Applier", "conflicting_managers"]
@@ -66,15 +69,21 @@ class Applier:
         query = {"fieldManager": by, "fieldValidation": "Strict", "force": str(force).lower()}
         if dry_run:
             query["dryRun"] = "All"
-        return await self.connection.request(
-            "PATCH", path, query=query, body=resource.document, content_type="application/apply-patch+yaml"
+        return _checked(
+            await self.connection.request(
+                "PATCH", path, query=query, body=resource.document, content_type="application/apply-patch+yaml"
+            ),
+            resource,
         )
+
+    async def _read(self, path: str, resource: Resource) -> Reply:
+        return _checked(await self.connection.request("GET", path), resource)
 
     async def _live(self, path: str, resource: Resource) -> Document | None:
         """Return the object as it is, where that makes a difference to how it is written."""
         if self._client_side.get(resource.id) is False:
             return None
-        reply = await self.connection.request("GET", path)
+        reply = await self._read(path, resource)
         self._note(resource.id, reply)
         return reply.document if reply.ok and self._client_side[resource.id] else None
 
@@ -90,7 +99,7 @@ class Applier:
 
     async def _rehearse_handover(self, path: str, resource: Resource, refusal: Reply) -> Reply:
         """Return what is left of a conflict after the handover: that with those who keep their fields."""
-        live = await self.connection.request("GET", path)
+        live = await self._read(path, resource)
         if not live.ok:
             # That the object may not be read is what its user has to know, more than that there is a conflict.
             return live if live.status == HTTPStatus.FORBIDDEN else refusal
@@ -108,6 +117,15 @@ class Applier:
 
     def _note(self, resource_id: ResourceId, reply: Reply) -> None:
         self._client_side[resource_id] = reply.ok and is_client_side(reply.document, FIELD_MANAGER)
+
+
+def _checked(reply: Reply, resource: Resource) -> Reply:
+    """Return a reply; a good one only with an object that can be read."""
+    if reply.ok:
+        metadata = checked(reply.document, resource.id.group_kind)["metadata"]
+        if not all(is_field_set(entry.get("fieldsV1") or {}) for entry in metadata.get("managedFields") or ()):
+            raise ClusterError(f"the API server answered with managedFields of {resource.id} that cannot be read")
+    return reply
 
 
 def conflicting_managers(reply: Reply) -> frozenset[str]:

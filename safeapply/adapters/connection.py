@@ -36,6 +36,9 @@ REQUEST_SECONDS = 30.0
 OK = range(200, 300)
 UNAUTHORIZED = 401
 FORBIDDEN = 403
+NOT_FOUND = 404
+NO_PAGE = b"404 page not found"
+"""How an API server says, in no JSON, that it does not serve an API group."""
 SHOWN = 200
 """Characters of a strange answer that are quoted."""
 
@@ -174,17 +177,26 @@ class Connection:
         )
 
     def _reply(self, status: int, raw: bytes, retry_after: str | None = None) -> Reply:
+        if status == NOT_FOUND and raw.strip() == NO_PAGE:
+            return Reply(status, {"kind": "Status", "message": NO_PAGE.decode()})
         try:
-            document = json.loads(raw) if raw else {}
-        except ValueError as error:
+            document = json.loads(raw) if raw else None
+        except (ValueError, RecursionError) as error:
             text = raw[:SHOWN].decode(errors="replace")
             if status not in {*PASSING, UNAUTHORIZED}:
                 raise ClusterError(
                     f"{self.server} answered HTTP {status} with what is not JSON: {text!r}"
                 ) from error
             document = {"message": f"HTTP {status}: {text!r}"}
+        if status in {*OK, NOT_FOUND} and not _is_answer(status, document):
+            # Taken for an answer, it would say that nothing is there.
+            raise ClusterError(f"{self.server} answered HTTP {status}, but not as an API server does; is it one?")
         seconds = float(retry_after) if retry_after and retry_after.isdecimal() else 0.0
         return Reply(status, document if isinstance(document, dict) else {}, seconds)
+
+
+def _is_answer(status: int, document: object) -> bool:
+    return isinstance(document, dict) and (status != NOT_FOUND or document.get("kind") == "Status")
 
 
 @asynccontextmanager

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from safeapply.adapters.answers import Group, Listing, Resources, checked, read
 from safeapply.adapters.applier import Applier, conflicting_managers
 from safeapply.adapters.connection import Connection, Reply
 from safeapply.adapters.permissions import forbidden
@@ -89,7 +90,7 @@ class KubeCluster:
         reply = await self.connection.request("GET", served.path(resource_id.namespace, resource_id.name))
         if reply.status == NOT_FOUND:
             return None
-        return Resource(resource_id, _done(reply, f"read {resource_id}").document)
+        return Resource(resource_id, checked(_done(reply, f"read {resource_id}").document, resource_id.group_kind))
 
     async def select(
         self, kinds: Collection[GroupKind], namespaces: Collection[Namespace], selector: str
@@ -163,13 +164,13 @@ class KubeCluster:
         base = {"limit": PAGE} | ({"labelSelector": selector} if selector else {})
         query = base
         while True:
-            reply = _done(await self.connection.request("GET", served.path(namespace), query=query), f"list {kind}")
-            resources += tuple(_items(reply.document, kind, served))
-            metadata = reply.document.get("metadata") or {}
-            following = metadata.get("continue")
-            if not following:
-                return resources, str(metadata.get("resourceVersion", ""))
-            query = {**base, "continue": str(following)}
+            doing = f"list {kind}"
+            reply = _done(await self.connection.request("GET", served.path(namespace), query=query), doing)
+            part = read(reply.document, Listing, doing)
+            resources += tuple(_item(item, kind, served) for item in part.items or ())
+            if not part.metadata.following:
+                return resources, part.metadata.resource_version
+            query = {**base, "continue": part.metadata.following}
 
     async def plural(self, kind: GroupKind) -> str | None:
         """Return how the server calls the collection of a kind, or None where it has no such kind."""
@@ -205,10 +206,10 @@ class KubeCluster:
         reply = await self.connection.request("GET", f"/apis/{group}")
         if reply.status == NOT_FOUND:
             return ()
-        document = _done(reply, f"discover {group}").document
-        preferred = (document.get("preferredVersion") or {}).get("groupVersion")
-        others = (one.get("groupVersion") for one in document.get("versions") or ())
-        return tuple(str(one) for one in dict.fromkeys((preferred, *others)) if one)
+        doing = f"discover {group}"
+        found = read(_done(reply, doing).document, Group, doing)
+        preferred = [found.preferred_version] if found.preferred_version else []
+        return tuple(dict.fromkeys(one.group_version for one in (*preferred, *found.versions)))
 
     async def _serves(self, version: str) -> Mapping[str, _Served]:
         if version not in self._versions:
@@ -220,17 +221,15 @@ class KubeCluster:
         reply = await self.connection.request("GET", root)
         if reply.status == NOT_FOUND:
             return {}
-        kinds: dict[str, _Served] = {}
-        for one in _done(reply, f"discover {version}").document.get("resources") or ():
-            if "/" not in one["name"]:
-                kinds[one["kind"]] = _Served(version, one["name"], bool(one["namespaced"]))
-        return kinds
+        doing = f"discover {version}"
+        found = read(_done(reply, doing).document, Resources, doing).resources
+        return {one.kind: _Served(version, one.name, one.namespaced) for one in found if "/" not in one.name}
 
 
 def _written(resource: Resource, reply: Reply) -> Resource:
     conflicting = conflicting_managers(reply)
     if reply.ok:
-        return Resource(resource.id, reply.document, resource.origin)
+        return Resource(resource.id, checked(reply.document, resource.id.group_kind), resource.origin)
     if resource.resource_version and reply.status in {CONFLICT, NOT_FOUND} and not conflicting:
         raise ClusterChangedError(str(resource.id), reply.message)
     lacks = _forbidden(reply)
@@ -260,12 +259,8 @@ def _forbidden(reply: Reply) -> ForbiddenError | None:
     return forbidden(reply, purpose)
 
 
-def _items(document: Document, kind: GroupKind, served: _Served) -> Iterator[Resource]:
-    """Return the objects of a list, each with the kind and version that lists leave out."""
-    return (_item(item, kind, served) for item in document.get("items") or ())
-
-
 def _item(item: Document, kind: GroupKind, served: _Served) -> Resource:
-    metadata: Mapping[str, Any] = item.get("metadata") or {}
-    one = ResourceId(kind.group, kind.kind, Namespace(metadata.get("namespace", "")), str(metadata["name"]))
+    """Return an object of a list, with the kind and version that lists leave out."""
+    metadata: Mapping[str, Any] = checked(item, kind)["metadata"]
+    one = ResourceId(kind.group, kind.kind, Namespace(metadata.get("namespace") or ""), metadata["name"])
     return Resource(one, {"apiVersion": served.version, "kind": kind.kind, **item})

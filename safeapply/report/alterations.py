@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from safeapply.plans.plan import Action, Operation, Plan
+from safeapply.plans.references import values
 from safeapply.report.differences import Difference, Sign, differences
 from safeapply.resources.objects import Document, Resource, ResourceId
 from safeapply.resources.secrets import SECRET, masked_pair
@@ -88,8 +89,8 @@ def _listed(found: Iterable[Difference]) -> str:
 def _created(resource: Resource) -> str:
     """Tell of a new object what makes it worth a look."""
     spec = resource.spec
-    hosts = spec.get("hosts") or ([spec["host"]] if "host" in spec else [])
+    hosts = [*values(spec, ("hosts", "[]"))] or [*values(spec, ("host",))]
     parts = [f"host{'s' if len(hosts) > 1 else ''} {', '.join(map(str, hosts[:MOST]))}"] if hosts else []
-    subsets = [str(subset["name"]) for subset in spec.get("subsets") or ()]
+    subsets = [*map(str, values(spec, ("subsets", "[]", "name")))]
     parts += [f"subset{'s' if len(subsets) > 1 else ''} {', '.join(subsets[:MOST])}"] if subsets else []
     return ", ".join(["new", *parts])

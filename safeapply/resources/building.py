@@ -176,8 +176,10 @@ class Builder:
 
     def _alias(self, event: Any) -> tuple[Any, Lines]:  # noqa: ANN401
         if event.anchor not in self._anchors:
+            # The name is not told: an unquoted password may begin with an asterisk.
             raise UnreadableError(
-                self._line(event), f"*{event.anchor} has no anchor before it, or stands inside it"
+                self._line(event),
+                "the alias here has no anchor before it, or stands inside it; quote a text that begins with *",
             )
         value, lines, size = self._anchors[event.anchor]
         self._built += size

@@ -13,7 +13,7 @@ from typing import Any
 
 from safeapply.resources.objects import Document
 
-__all__ = ["dropped", "fields_less", "fields_united"]
+__all__ = ["dropped", "fields_less", "fields_united", "is_field_set"]
 
 _FIELD, _KEYED, _VALUE = "f:", "k:", "v:"
 
@@ -30,6 +30,11 @@ def dropped(document: Document, fields: Document, manifest: Document) -> Documen
         else:
             del kept[name]
     return kept
+
+
+def is_field_set(fields: object) -> bool:
+    """Tell whether something has the form of ``fieldsV1``: mappings of mappings, all the way down."""
+    return isinstance(fields, Mapping) and all(map(is_field_set, fields.values()))
 
 
 def fields_united(sets: Iterable[Document]) -> Document:

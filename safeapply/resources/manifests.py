@@ -82,7 +82,8 @@ def _flattened(name: str, parsed: Parsed) -> Iterator[Parsed | Fault]:
     """Take lists apart: ``List``, and ``VirtualServiceList`` and the like, whose items may leave out their kind."""
     value = parsed.value
     if not isinstance(value, dict):
-        said = "a list" if isinstance(value, list) else f'"{str(value)[:40]}"'
+        # What it says is not told: it may be the one line of a password file.
+        said = "a list" if isinstance(value, list) else "plain text" if isinstance(value, str) else "a single value"
         yield Fault(name, parsed.line, f"this is {said}, not a manifest: expected apiVersion, kind and metadata")
         return
     kind, items = value.get("kind"), value.get("items")

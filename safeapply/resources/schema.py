@@ -6,7 +6,7 @@ make us misjudge the mesh, so it is a fault. ``resources.shapes`` holds document
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -25,6 +25,8 @@ class _Metadata(_Model):
     namespace: str | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
+    managed_fields: list[dict[str, Any]] | None = None
+    owner_references: list[dict[str, Any]] | None = None
 
 
 class Manifest(_Model):

@@ -173,7 +173,7 @@ def decoded(status: int, body: bytes, form: type[T]) -> T:
         raise UnreadableError(f"the admin port answered {status}: {quoted(body)}")
     try:
         return msgspec.json.decode(body, type=form)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableError(f"the admin port answered what is not a config dump: {quoted(body)}") from error
 
 

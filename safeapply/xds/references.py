@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from safeapply.xds.names import ClusterName, Host
 
 __all__ = ["EVERYTHING", "Interest", "Listeners", "RouteConfig", "listeners", "route_configs"]
 
+T = TypeVar("T")
 PLAIN = re.compile(r"[A-Za-z0-9.|*_~:/@=+,-]+")
 """What JSON never escapes; another name is not searched for as bytes, but decoded for."""
 WANTED_ROUTES = re.compile(rb'"route_config_name":\s*("(?:[^"\\]|\\.)*")')
@@ -147,7 +148,7 @@ def listeners(status: int, body: bytes, interest: Interest = EVERYTHING) -> List
             for name in _named_in(config, interest):
                 references.setdefault(name, f"{one.name}{words}")
             if state != "draining_state":
-                wanted.update(msgspec.json.decode(name) for name in WANTED_ROUTES.findall(config))
+                wanted.update(_decoded(name, str) for name in WANTED_ROUTES.findall(config))
     return Listeners(references, frozenset(wanted))
 
 
@@ -166,14 +167,15 @@ def _hosts(
 def _named_in(config: bytes, interest: Interest) -> frozenset[ClusterName]:
     if not config or not interest.may_be_in(config):
         return frozenset()
-    return interest.among(_named(msgspec.json.decode(config)))
+    return interest.among(_named(_decoded(config, object)))
 
 
-def _decoded(raw: msgspec.Raw, form: type[_VirtualHost]) -> _VirtualHost:
+def _decoded(raw: msgspec.Raw | bytes, form: type[T]) -> T:
+    """Return a part of an answer that was skipped unread before: only now it shows whether it is JSON at all."""
     try:
         return msgspec.json.decode(raw, type=form)
-    except msgspec.ValidationError as error:
-        raise UnreadableError(f"a virtual host has a form that is not known: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableError(f"a part of the config dump has a form that is not known: {error}") from error
 
 
 def _named(node: Any) -> Iterator[ClusterName]:  # noqa: ANN401  any JSON

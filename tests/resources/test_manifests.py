@@ -308,11 +308,11 @@ FAULTS = {
         5
         """,
         """\
-        a.yaml:1: this is "just text", not a manifest: expected apiVersion, kind and metadata
+        a.yaml:1: this is plain text, not a manifest: expected apiVersion, kind and metadata
         a.yaml:3: this is a list, not a manifest: expected apiVersion, kind and metadata
         a.yaml:5: the items of List must be a list
-        a.yaml:7: this is "text", not a manifest: expected apiVersion, kind and metadata
-        a.yaml:9: this is "5", not a manifest: expected apiVersion, kind and metadata
+        a.yaml:7: this is plain text, not a manifest: expected apiVersion, kind and metadata
+        a.yaml:9: this is a single value, not a manifest: expected apiVersion, kind and metadata
         """,
     ),
     "a key given twice": (
@@ -341,8 +341,8 @@ FAULTS = {
         a: .inf
         """,
         """\
-        a.yaml:1: *b has no anchor before it, or stands inside it
-        a.yaml:3: *b has no anchor before it, or stands inside it
+        a.yaml:1: the alias here has no anchor before it, or stands inside it; quote a text that begins with *
+        a.yaml:3: the alias here has no anchor before it, or stands inside it; quote a text that begins with *
         a.yaml:5: << must name a mapping, or a list of mappings
         a.yaml:7: .inf is no number in JSON; quote it if text is meant
         """,

@@ -1,0 +1,107 @@
+"""The value of a Secret is in no output, whichever way it takes: canaries that must never be seen."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from safeapply.resources.objects import GroupKind
+from tests.cli.clusters import Said, files, kubectl, safeapply
+from tests.sandbox.apiserver.cluster import Cluster, rule
+
+CANARIES = ("c4n4ry-in-data", "c4n4ry-in-string", "c4n4ry-of-before", "31415926535")
+"""What stands in Secrets; the last one is a number where the API wants text, which it quotes when it refuses."""
+SECRETS = GroupKind("", "Secret")
+SET = ("--prune", "--applyset", "shop", "-n", "default")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Hand over a server with a Secret that client-side kubectl made: its values are in an annotation, too."""
+    with Cluster(tmp_path) as cluster:
+        before = files(tmp_path / "before", secret("token", CANARIES[2]))
+        assert kubectl(cluster, "apply", "--validate=false", "-f", before).code == 0
+        yield cluster
+
+
+def secret(name: str, value: str) -> dict[str, Any]:
+    """Return a Secret."""
+    data = {"key": base64.b64encode(value.encode()).decode()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data, "type": "Opaque"}
+
+
+def unseen(cluster: Cluster, said: Said, *more: str) -> Said:
+    """Check that no canary is in what was printed or written, plain or in base64; and return it."""
+    everything = "\n".join((said.all, *more))
+    for canary in CANARIES:
+        for form in (canary, base64.b64encode(canary.encode()).decode()):
+            assert form not in everything, everything
+    objects = [
+        one
+        for kind in cluster.store.kinds
+        if kind.group_kind != SECRETS
+        for one in cluster.store.list(kind.group_kind)
+    ]
+    assert not any(canary in str(objects) for canary in CANARIES)
+    return said
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_no_plan_no_report_and_no_log_shows_a_value(cluster: Cluster, output: str, tmp_path: Path) -> None:
+    """A change, a creation and a removal: planned, dry-run, applied aloud with a report, deleted."""
+    new = {**secret("new", CANARIES[0]), "stringData": {"more": CANARIES[1]}}
+    directory = files(tmp_path / "wanted", secret("token", CANARIES[0]), new, rule("reviews", "v1"))
+    form, report = ("-o", output), tmp_path / "report.json"
+    for arguments in (
+        ("plan", "-f", directory),
+        ("plan", "-f", directory, "--explain", *SET),
+        ("apply", "-f", directory, "--dry-run=client"),
+        ("apply", "-f", directory, "--dry-run=server", *SET),
+        ("apply", "-f", directory, "--yes", "-v", "--report", str(report), *SET),
+        ("delete", "-f", directory, "--dry-run=client"),
+        ("delete", "-f", directory, "--yes", "-v"),
+    ):
+        done = unseen(cluster, safeapply(cluster, *arguments, *form), report.read_text() if report.exists() else "")
+        assert done.code == 0, (arguments, done.err)
+    assert cluster.store.list(SECRETS)[0]["metadata"]["name"] == "shop"
+
+
+def test_a_plan_without_a_cluster_shows_no_value(cluster: Cluster, tmp_path: Path) -> None:
+    """What is live is a directory with all that the server keeps, the annotation of client-side apply too."""
+    live = files(tmp_path / "live", *cluster.do(lambda: cluster.store.list(SECRETS)))
+    assert "last-applied" in Path(live, "0.yaml").read_text()
+    wanted = files(tmp_path / "wanted", secret("token", CANARIES[0]))
+    for output in ("text", "json"):
+        said = unseen(cluster, safeapply(cluster, "plan", "--live", live, "-f", wanted, "-o", output))
+        assert "***" in said.out
+        assert "***" in unseen(cluster, safeapply(cluster, "plan", "--live", live, "-f", wanted, "-o", "json")).out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {key: 31415926535}\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: [c4n4ry-in-data]\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {key: 'c4n4ry-in-string}\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData:\n\tkey: c4n4ry-in-string\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {key: *c4n4ry-in-string}\n",
+        "c4n4ry-in-string\n",
+    ],
+)
+def test_no_error_quotes_a_value(cluster: Cluster, text: str, tmp_path: Path) -> None:
+    """Files that cannot be read, and what the API server refuses in its own words."""
+    path = tmp_path / "secret.yaml"
+    path.write_text(text)
+    unseen(cluster, safeapply(cluster, "apply", "-f", str(path), "--yes"))
+
+
+def test_no_refusal_of_the_server_quotes_a_value(cluster: Cluster, tmp_path: Path) -> None:
+    """An admission webhook that repeats what it was sent."""
+    cluster.server.deny = lambda verb, _: f"you sent {CANARIES[0]}, did you not?" if verb == "patch" else None
+    directory = files(tmp_path / "wanted", secret("new", CANARIES[0]))
+    said = unseen(cluster, safeapply(cluster, "apply", "-f", directory, "--yes"))
+    assert "you sent ***, did you not?" in said.err

@@ -1,4 +1,4 @@
-"""``safeapply check``: what is wrong with a mesh at rest, in files, in a cluster, or in files over a cluster."""
+"""``safeapply check``: what is wrong with a mesh at rest, in files, in a cluster, or in files over either."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def check(  # noqa: PLR0913  one parameter for each option
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
-    """Show what would fail, or do nothing, although it is written as it should be; write nothing."""
+    """Find requests that fail and rules that do nothing, in files or in a cluster; write nothing."""
     from safeapply.checks.findings import Severity
     from safeapply.cli.checking import CLUSTER, check_cluster, check_files
     from safeapply.cli.planning import Files

@@ -6,8 +6,8 @@ are live. So a field of a wrong type cannot appear here; a missing one can, ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Final
 
@@ -191,13 +191,13 @@ class _Reader:
             yield self._rule(traffic, rule, FieldPath(f"spec.{traffic.value}[{index}]"))
 
     def _rule(self, traffic: Traffic, rule: Document, path: FieldPath) -> Rule:
-        routes = [(self._destination(r["destination"], p), r.get("weight")) for r, p in _routes(rule, path)]
+        routes = [(self._destination(r["destination"], p), r.get("weight") or 0) for r, p in _routes(rule, path)]
         mirrors = tuple(self._mirrors(rule, path))
         return Rule(
             traffic=traffic,
             matches=tuple(self._match(traffic, match or {}) for match in rule.get("match") or ()),
             # Envoy gets a lone destination whatever its weight, and of several none of weight 0 (ISTIO.md 1.3).
-            destinations=tuple(d for d, weight in routes if len(routes) == 1 or weight),
+            destinations=tuple(_shared(routes)) if len(routes) > 1 else tuple(d for d, _ in routes),
             mirrors=tuple(d for d, share in mirrors if share != 0),
             named=(*(d for d, _ in routes), *(d for d, _ in mirrors)),
             delegate=self._delegate(rule.get("delegate")),
@@ -241,6 +241,15 @@ class _Reader:
 def _routes(rule: Document, path: FieldPath) -> Iterator[tuple[Document, FieldPath]]:
     for index, route in enumerate(rule.get("route") or ()):
         yield route, FieldPath(f"{path}.route[{index}].destination")
+
+
+def _shared(routes: Sequence[tuple[Destination, float]]) -> Iterator[Destination]:
+    """Yield the destinations that have a weight, with what Envoy draws for them: one after the other."""
+    total, passed = sum(weight for _, weight in routes), 0.0
+    for destination, weight in routes:
+        if weight:
+            yield replace(destination, share=(passed / total, (passed + weight) / total))
+            passed += weight
 
 
 def _lets_all_through(traffic: Traffic, match: Document) -> bool:

@@ -119,6 +119,8 @@ class Destination:
     port: int | None
     path: FieldPath
     """The field that says so: ``spec.http[0].route[0].destination``."""
+    share: tuple[float, float] = (0.0, 1.0)
+    """Of the number between 0 and 1 that Envoy draws to choose among several, what falls on this one."""
 
 
 @dataclass(frozen=True, slots=True)

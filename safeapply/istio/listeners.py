@@ -1,8 +1,8 @@
-"""Where a route would be installed, whether it wins there, and which of its rules are sent (ISTIO.md 2, 4)."""
+"""Where a route would be installed, whether it wins there, and which of its rules apply (ISTIO.md 2, 4)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -15,7 +15,7 @@ from safeapply.istio.snapshot import PLAIN_PORT, Snapshot
 from safeapply.istio.visibility import exported_to, is_private
 from safeapply.xds.names import Host
 
-__all__ = ["Listener", "is_visible", "may_win", "sent", "sidecar_listeners"]
+__all__ = ["Listener", "applies", "is_visible", "match_applies", "may_win", "sidecar_listeners"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,8 @@ def _comes_first(rival: VirtualService, route: VirtualService, proxy_class: Prox
         # A wildcard speaks for the services that no other route is nearer to (ISTIO.md 2.4).
         return most_specific([own, other], listener.host) == other
     # The first of equals; of those that name the host itself, the first that has a rule for this proxy.
-    applies = is_wild(own) or any(_applies(rule, proxy_class, listener) for rule in rival.rules)
-    return applies and _rank(rival) < _rank(route)
+    taken = is_wild(own) or any(applies(rule, proxy_class, listener) for rule in rival.rules)
+    return taken and _rank(rival) < _rank(route)
 
 
 def _nearest(route: VirtualService, listener: Listener) -> Host | None:
@@ -121,31 +121,14 @@ def _rank(route: VirtualService) -> tuple[int, tuple[str, str, str]]:
     return (privacy, route.age)
 
 
-def sent(rules: Iterable[Rule], proxy_class: ProxyClass, listener: Listener) -> Iterator[Rule]:
-    """Yield the rules that a proxy gets, of each kind of traffic none behind one that lets everything through."""
-    ended: set[Traffic] = set()
-    for rule in rules:
-        if rule.traffic not in ended and _applies(rule, proxy_class, listener):
-            yield rule
-            if _ends(rule, proxy_class, listener):
-                ended.add(rule.traffic)
-
-
-def _ends(rule: Rule, proxy_class: ProxyClass, listener: Listener) -> bool:
-    # What is left over by a rule that delegates is its delegate's to say, and that may be missing.
-    return rule.delegate is None and (
-        any(match.all and _match_applies(match, proxy_class, listener) for match in rule.matches)
-        or (not rule.matches and rule.traffic is not Traffic.TLS)
-    )
-
-
-def _applies(rule: Rule, proxy_class: ProxyClass, listener: Listener) -> bool:
+def applies(rule: Rule, proxy_class: ProxyClass, listener: Listener) -> bool:
+    """Tell whether a rule is installed in a place at all."""
     if not (listener.port.http if rule.traffic is Traffic.HTTP else listener.port.tcp):
         return False
-    return not rule.matches or any(_match_applies(match, proxy_class, listener) for match in rule.matches)
+    return not rule.matches or any(match_applies(match, proxy_class, listener) for match in rule.matches)
 
 
-def _match_applies(match: Match, proxy_class: ProxyClass, listener: Listener) -> bool:
+def match_applies(match: Match, proxy_class: ProxyClass, listener: Listener) -> bool:
     """Tell whether a match concerns a proxy at all (ISTIO.md 4.4, 4.5)."""
     if match.port is not None and match.port != listener.port.number:
         return False

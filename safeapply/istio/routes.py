@@ -1,4 +1,4 @@
-"""Which clusters the routes of a proxy name: the look-up of VirtualServices (ISTIO.md 1.2, 1.3, 4).
+"""Which clusters the routes of a proxy name: rules, their order and shares (ISTIO.md 1.2, 1.3).
 
 Where an object has several versions (``istio.snapshot``), every reference that *some* mixture of versions can
 show is returned: the verifier asks what a proxy may do, not what it will do.
@@ -6,21 +6,27 @@ show is returned: the verifier asks what a proxy may do, not what it will do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 
-from safeapply.istio.hosts import overlap
-from safeapply.istio.kinds import MESH, Destination, Gateway, Port, Rule, Server, Traffic, VirtualService
-from safeapply.istio.listeners import Listener, is_visible, may_win, sent, sidecar_listeners
+from safeapply.istio.kinds import Destination, Rule, Traffic, VirtualService
+from safeapply.istio.listeners import Listener, applies, match_applies
+from safeapply.istio.places import places
 from safeapply.istio.proxies import ProxyClass, Role
 from safeapply.istio.registry import service_options
-from safeapply.istio.scopes import Certainty, imports_route
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import FieldPath, ResourceId
 from safeapply.xds.names import ClusterName, Host, outbound_cluster
 
-__all__ = ["Reference", "references"]
+__all__ = ["ANYTHING", "Aim", "Entry", "Reference", "Table", "references", "tables"]
+
+ANYTHING = ""
+"""The match of a rule that takes all requests."""
+MANY = 64
+"""Mixtures of delegates that are looked at one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,88 +53,147 @@ class Reference:
         return f"{self.domain}:{self.port}" if self.domain else f"port {self.port} (TCP)"
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One rule, where it is installed."""
+
+    rule: Rule
+    texts: frozenset[str]
+    """The matches of which any is enough, as written; an empty one takes all requests."""
+    chain: tuple[ResourceId, ...]
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether no request goes past this rule."""
+        return ANYTHING in self.texts
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Where a part of the requests that take a rule go."""
+
+    share: tuple[float, float]
+    """Of the number between 0 and 1 that Envoy draws."""
+    clusters: frozenset[ClusterName]
+    """More than one where the name hangs on what a proxy sees of the service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The HTTP rules that one VirtualService may install for a domain, in their order."""
+
+    domain: Host
+    port: int
+    entries: tuple[tuple[Entry, tuple[Aim, ...]], ...]
+
+
+def tables(snapshot: Snapshot, proxy_class: ProxyClass, route: ResourceId) -> Iterator[Table]:
+    """Yield each table that a VirtualService may put on proxies of a class, for each of its domains."""
+    for version, listener in places(snapshot, proxy_class, (route,)):
+        for entries in _installed(snapshot, proxy_class, version, listener):
+            http = (entry for entry in entries if entry.rule.traffic is Traffic.HTTP)
+            aims = tuple((entry, _aims(snapshot, proxy_class, entry.rule, listener)) for entry in http)
+            if aims:
+                yield Table(listener.domain, listener.port.number, aims)
+
+
+def _aims(snapshot: Snapshot, proxy_class: ProxyClass, rule: Rule, listener: Listener) -> tuple[Aim, ...]:
+    return tuple(
+        Aim(
+            one.share,
+            frozenset(
+                outbound_cluster(one.host, port, one.subset)
+                for port in _ports(snapshot, proxy_class, rule, one, listener)
+            ),
+        )
+        for one in rule.destinations
+    )
+
+
 def references(snapshot: Snapshot, proxy_class: ProxyClass, routes: Iterable[ResourceId]) -> Iterator[Reference]:
     """Yield the references that some of these VirtualServices may put on proxies of a class."""
-    if proxy_class.role is Role.GATEWAY:
-        yield from _on_gateway(snapshot, proxy_class, routes)
-    else:
-        yield from _on_sidecar(snapshot, proxy_class, routes)
-
-
-def _on_sidecar(snapshot: Snapshot, proxy_class: ProxyClass, routes: Iterable[ResourceId]) -> Iterator[Reference]:
-    for route in routes:
-        for version in snapshot.route_versions(route):
-            if version is None or not is_visible(version, proxy_class) or MESH not in version.gateways:
-                continue
-            if imports_route(snapshot, proxy_class, version) is Certainty.NEVER:
-                continue
-            for listener in sidecar_listeners(snapshot, proxy_class, version):
-                if may_win(snapshot, proxy_class, version, listener):
-                    yield from _rules(snapshot, proxy_class, version, listener)
-
-
-def _on_gateway(snapshot: Snapshot, proxy_class: ProxyClass, routes: Iterable[ResourceId]) -> Iterator[Reference]:
-    """Gateways merge all routes of a host, so each may always show (ISTIO.md 4.1)."""
-    bound = list(_bound_gateways(snapshot, proxy_class))
-    for route in routes:
-        for version in snapshot.route_versions(route):
-            if version is None or not is_visible(version, proxy_class):
-                continue
-            for gateway in bound:
-                if gateway.name in version.gateways:
-                    yield from _bound(snapshot, proxy_class, version, gateway)
-
-
-def _bound_gateways(snapshot: Snapshot, proxy_class: ProxyClass) -> Iterator[Gateway]:
-    for gateway in snapshot.index.gateways:
-        for version in snapshot.gateway_versions(gateway):
-            if version is not None and proxy_class.labels.match(dict(version.selector)):
-                yield version
-
-
-def _bound(
-    snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService, gateway: Gateway
-) -> Iterator[Reference]:
-    for server in gateway.servers:
-        for domain in _served(route, server):
-            port = Port(server.port, http=server.http, tcp=not server.http)
-            listener = Listener(frozenset({gateway.name}), domain, domain, port, None)
-            yield from _rules(snapshot, proxy_class, route, listener)
-
-
-def _served(route: VirtualService, server: Server) -> Iterator[Host]:
-    for host in route.hosts:
-        for answered in server.hosts:
-            common = overlap(host, answered)
-            if common is not None:
-                yield common
+    for version, listener in places(snapshot, proxy_class, routes):
+        yield from _rules(snapshot, proxy_class, version, listener)
 
 
 def _rules(
     snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService, listener: Listener
 ) -> Iterator[Reference]:
-    """Yield what the rules that a proxy is sent name: none behind one that lets everything through."""
-    for rule in sent(route.rules, proxy_class, listener):
-        if rule.delegate is None:
-            yield from _named(snapshot, proxy_class, rule, listener, (route.id,))
-            continue
-        yield from _delegated(snapshot, proxy_class, rule.delegate, listener, route)
+    for entries in _installed(snapshot, proxy_class, route, listener):
+        for entry in entries:
+            yield from _named(snapshot, proxy_class, entry.rule, listener, entry.chain)
+
+
+def _installed(
+    snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService, listener: Listener
+) -> Iterator[tuple[Entry, ...]]:
+    """Yield what a route may install in one place, as its delegates are: each time the rules in their order."""
+    own = (route.id,)
+    options: list[list[tuple[Entry, ...]]] = []
+    for rule in route.rules:
+        if applies(rule, proxy_class, listener):
+            entry = Entry(rule, _texts(rule, proxy_class, listener), own)
+            delegated = rule.delegate is not None
+            options.append(_delegated(snapshot, proxy_class, entry, listener, route) if delegated else [(entry,)])
+    for chosen in _choices(options):
+        yield _reached(entry for entries in chosen for entry in entries)
+
+
+def _choices(options: Sequence[Sequence[tuple[Entry, ...]]]) -> Iterable[Sequence[tuple[Entry, ...]]]:
+    """Return every choice of one option each; where they are too many, each option beside what is certain."""
+    if prod(map(len, options)) <= MANY:
+        return product(*options)
+    certain = [several[0] if len(several) == 1 else () for several in options]
+    return (
+        [*certain[:place], one, *certain[place + 1 :]]
+        for place, several in enumerate(options)
+        if len(several) > 1
+        for one in several
+    )
+
+
+def _reached(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Return the rules that istiod sends: none behind one that lets everything through."""
+    kept: list[Entry] = []
+    ended: set[Traffic] = set()
+    for entry in entries:
+        if entry.rule.traffic not in ended:
+            kept.append(entry)
+            if entry.takes_all and entry.rule.traffic is not Traffic.TLS:
+                ended.add(entry.rule.traffic)
+    return tuple(kept)
 
 
 def _delegated(
-    snapshot: Snapshot,
-    proxy_class: ProxyClass,
-    delegate: ResourceId,
-    listener: Listener,
-    root: VirtualService,
-) -> Iterator[Reference]:
-    """Yield what a delegate adds; a missing or invisible one drops the rule (ISTIO.md 4.6)."""
-    for version in snapshot.route_versions(delegate):
-        if version is None or version.hosts:
-            continue
-        if exported_to(version.export_to, owner=delegate.namespace, viewer=root.id.namespace):
-            for rule in sent(version.rules, proxy_class, listener):
-                yield from _named(snapshot, proxy_class, rule, listener, (root.id, delegate))
+    snapshot: Snapshot, proxy_class: ProxyClass, root: Entry, listener: Listener, route: VirtualService
+) -> list[tuple[Entry, ...]]:
+    """Return what a delegate may add; a missing or invisible one drops the rule (ISTIO.md 4.6)."""
+    delegate = root.rule.delegate
+    if delegate is None:
+        return [()]
+    return [
+        tuple(_below(root, version, proxy_class, listener))
+        if version is not None
+        and not version.hosts
+        and exported_to(version.export_to, owner=delegate.namespace, viewer=route.id.namespace)
+        else ()
+        for version in snapshot.route_versions(delegate)
+    ]
+
+
+def _below(root: Entry, delegate: VirtualService, proxy_class: ProxyClass, listener: Listener) -> Iterator[Entry]:
+    for rule in delegate.rules:
+        if applies(rule, proxy_class, listener):
+            own = _texts(rule, proxy_class, listener)
+            both = (" and ".join(filter(None, pair)) for pair in product(sorted(root.texts), sorted(own)))
+            yield Entry(rule, frozenset(both), (*root.chain, delegate.id))
+
+
+def _texts(rule: Rule, proxy_class: ProxyClass, listener: Listener) -> frozenset[str]:
+    if not rule.matches:
+        return frozenset({ANYTHING})
+    applying = (match for match in rule.matches if match_applies(match, proxy_class, listener))
+    return frozenset(ANYTHING if match.all else match.request for match in applying)
 
 
 def _named(

@@ -1,6 +1,6 @@
 """Which requests surely meet a route on gateways: what is left out is a 404 there (ISTIO.md 4.1, 5 no. 4).
 
-On sidecars a host that no VirtualService serves has its default route, so only gateways are asked.
+Sidecars take one VirtualService for a host, or the default route; ``istio.fates`` tells of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Request", "gateway_id", "is_served", "served"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Request:
-    """Requests that a gateway treats alike."""
+    """Requests that a proxy treats alike."""
 
     port: int
     domain: Host

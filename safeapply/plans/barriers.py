@@ -16,9 +16,10 @@ from safeapply.istio.registry import service_options
 from safeapply.istio.routes import Reference
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.subsets import effective_subsets, rules_in_path
-from safeapply.istio.view import Views
+from safeapply.istio.view import View, Views
 from safeapply.plans.pins import is_mark
 from safeapply.plans.transition import Transition
+from safeapply.plans.versions import Stage
 from safeapply.xds.expectations import (
     ClusterAbsent,
     ClusterActive,
@@ -39,8 +40,8 @@ class _Effect:
     classes: frozenset[ProxyClass]
 
     named: frozenset[Reference]
-    """References to clusters that no route named before; mirrors only beside others, for a missing mirror costs its
-    caller nothing (ISTIO.md 1.3)."""
+    """References to clusters that are there, and that no route named before; mirrors only beside others, for a
+    missing mirror costs its caller nothing (ISTIO.md 1.3)."""
     moved: frozenset[Reference]
     """References that a domain did not have before."""
     released: frozenset[Reference]
@@ -48,6 +49,8 @@ class _Effect:
     added: frozenset[ClusterName]
     removed: frozenset[ClusterName]
     """Clusters that go, and that no route names afterwards."""
+    held: frozenset[ClusterName]
+    """Clusters that routes name before: some name what they miss, or what no request needs, to the end."""
 
 
 def preconditions(transition: Transition, before: Snapshot, after: Snapshot) -> tuple[Expectation, ...]:
@@ -55,14 +58,16 @@ def preconditions(transition: Transition, before: Snapshot, after: Snapshot) -> 
     effects = _effects(transition, before, after)
     named = _by_cluster((effect.classes, {r.cluster for r in effect.named}) for effect in effects)
     # Nothing ever names the mark of a pin.
-    removed = _by_cluster((e.classes, {name for name in e.removed if not is_mark(name)}) for e in effects)
-    views = Views(before)
+    gone_from = ((e.classes, {name for name in e.removed - e.held if not is_mark(name)}) for e in effects)
+    removed = _by_cluster(gone_from)
+    views, held = Views(before), frozenset(name for effect in effects for name in effect.held)
     active: Iterable[Expectation] = (
         ClusterActive(name, classes, ready_endpoint=_has_pods(transition, after, name, classes))
         for name, classes in named
     )
     gone: Iterable[Expectation] = (
-        ClusterUnreferenced(name, _everywhere(transition, views, name, classes)) for name, classes in removed
+        ClusterUnreferenced(name, classes if name in held else _everywhere(transition, views, name, classes))
+        for name, classes in removed
     )
     return (*active, *gone)
 
@@ -81,29 +86,31 @@ def settled(transition: Transition, before: Snapshot, after: Snapshot) -> tuple[
 
 
 def _effects(transition: Transition, before: Snapshot, after: Snapshot) -> list[_Effect]:
-    old, new = Views(before), Views(after)
+    old, new, live = Views(before), Views(after), Views(transition.all_at(Stage.LIVE))
     return [
-        _effect(locality, one, classes, old, new)
+        _effect(locality, one, classes, old, new, live)
         for locality in transition.localities()
         for one, classes in locality.crowds.items()
     ]
 
 
 def _effect(
-    locality: Locality, one: ProxyClass, classes: frozenset[ProxyClass], before: Views, after: Views
+    locality: Locality, one: ProxyClass, classes: frozenset[ProxyClass], before: Views, after: Views, live: Views
 ) -> _Effect:
     old = before.of(one, locality.routes, locality.hosts)
     new = after.of(one, locality.routes, locality.hosts)
     named_before = {reference.cluster for reference in old.references if reference.hard}
     named_after = {reference.cluster for reference in new.references}
     shown_before, shown_after = _shown(old.references), _shown(new.references)
-    named = {r for r in new.references if r.cluster not in named_before and r.cluster in new.clusters}
+    # That a route has named a cluster says nothing where the cluster was missing.
+    fresh = {r for r in new.references if r.cluster not in named_before or _was_missing(r, old, live, one)}
+    # What comes with the step itself cannot be waited for: a Sidecar that lets a route in brings its clusters.
+    named = {r for r in fresh if r.cluster in new.clusters and r.cluster in before.clusters(one, r.host)}
     moved = frozenset(r for r in new.references if (r.domain, r.cluster) not in shown_before)
     turned = {reference.domain for reference in moved}
     return _Effect(
         classes=classes,
-        # What comes with the step itself cannot be waited for: a Sidecar that lets a route in brings its clusters.
-        named=frozenset(r for r in named if r.cluster in old.clusters and (r.hard or any(o.hard for o in named))),
+        named=frozenset(r for r in named if r.hard or any(o.hard for o in named)),
         moved=moved,
         released=frozenset(
             r
@@ -112,7 +119,12 @@ def _effect(
         ),
         added=new.clusters - old.clusters - _of_same_hosts(before, one, new.clusters),
         removed=old.clusters - new.clusters - _of_same_hosts(after, one, old.clusters) - named_after,
+        held=frozenset(reference.cluster for reference in old.references),
     )
+
+
+def _was_missing(reference: Reference, old: View, live: Views, one: ProxyClass) -> bool:
+    return reference not in old.references and reference.cluster not in live.clusters(one, reference.host)
 
 
 def _shown(references: Iterable[Reference]) -> set[tuple[Host | None, ClusterName]]:

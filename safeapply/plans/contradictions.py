@@ -42,7 +42,7 @@ def _contradicting(
     transition: Transition, constraints: Collection[Constraint], soft: Mapping[Constraint, int]
 ) -> Iterator[Constraint]:
     """Yield of each circle of writes the weakest constraints."""
-    between = stages_of(constraints, transition.bridges)
+    between = stages_of(constraints, transition.bridges, transition.on_their_way)
     circles = list(_circles(writes_of(transition.changes, constraints, between)))
     edges: dict[tuple[Write, Write], list[Constraint]] = defaultdict(list)
     for constraint in constraints if circles else ():

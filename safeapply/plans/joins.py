@@ -11,7 +11,16 @@ from typing import Any
 
 from safeapply.resources.objects import Document
 
-__all__ = ["join_authentication", "join_entry", "join_gateway", "join_rule", "join_service", "join_sidecar"]
+__all__ = [
+    "join_authentication",
+    "join_entry",
+    "join_gateway",
+    "join_rule",
+    "join_service",
+    "join_sidecar",
+    "joined_scope",
+    "united_subsets",
+]
 
 Item = Mapping[str, Any]
 Key = Callable[[Item], Hashable]
@@ -21,8 +30,7 @@ def join_rule(live: Document, desired: Document) -> Document | None:
     """Join DestinationRules of one host: all subsets, those that both have as desired."""
     if live.get("host") != desired.get("host"):
         return None
-    subsets = _united(live, desired, "subsets", key=lambda subset: str(subset["name"]))
-    return {**desired, **_exported(live, desired), "subsets": subsets}
+    return {**desired, **joined_scope(live, desired), "subsets": united_subsets(live, desired)}
 
 
 def join_gateway(live: Document, desired: Document) -> Document | None:
@@ -47,7 +55,7 @@ def join_entry(live: Document, desired: Document) -> Document | None:
         for field in ("hosts", "addresses", "endpoints")
         if live.get(field) or desired.get(field)
     }
-    return {**desired, **lists, **_exported(live, desired), "ports": ports} if _named_apart(ports) else None
+    return {**desired, **lists, **joined_scope(live, desired), "ports": ports} if _named_apart(ports) else None
 
 
 def join_service(live: Document, desired: Document) -> Document | None:
@@ -110,6 +118,21 @@ def _both(live: str, desired: str) -> str:
     return live if live == desired else "PERMISSIVE"
 
 
+def united_subsets(*specs: Document) -> list[Item]:
+    """Return the subsets of several DestinationRules, the last one of each name."""
+    return list({str(subset["name"]): subset for spec in specs for subset in spec.get("subsets") or ()}.values())
+
+
+def joined_scope(live: Document, desired: Document) -> Document:
+    """Return who may see both, as a spec says it; without the field, everybody."""
+    both = (live.get("exportTo"), desired.get("exportTo"))
+    if not all(both):
+        return {"exportTo": None} if any(both) else {}
+    joined = _all_of(*both)
+    # Istio's webhook takes the star alone.
+    return {"exportTo": ["*"] if "*" in joined else joined}
+
+
 def _united(live: Document, desired: Document, field: str, *, key: Key) -> list[Item]:
     """Return the items of both, the desired one where both have a key."""
     items = [*(live.get(field) or ()), *(desired.get(field) or ())]
@@ -120,12 +143,6 @@ def _all_of(live: Sequence[Any] | None, desired: Sequence[Any] | None) -> list[A
     """Return the values of both, each once, those that are live first."""
     joined: list[Any] = list(live or ())
     return joined + [value for value in desired or () if value not in joined]
-
-
-def _exported(live: Document, desired: Document) -> Document:
-    """Return who may see both; without the field, everybody."""
-    both = (live.get("exportTo"), desired.get("exportTo"))
-    return {"exportTo": _all_of(*both)} if all(both) else {"exportTo": None} if any(both) else {}
 
 
 def _server(server: Item) -> Hashable:

@@ -14,15 +14,16 @@ from safeapply.istio.view import Views
 from safeapply.plans.barriers import preconditions, settled
 from safeapply.plans.cautions import cautions
 from safeapply.plans.changes import Change
-from safeapply.plans.constraints import find_constraints
-from safeapply.plans.explanations import explained
+from safeapply.plans.constraints import Dangling, find_constraints
+from safeapply.plans.explanations import Judge, explained
 from safeapply.plans.gateway_order import gateway_order, unbound
+from safeapply.plans.improvement import Attempt, Course, improved
 from safeapply.plans.in_use import refuse_in_use
 from safeapply.plans.kind_order import SWITCHING_KINDS, with_kind_order
 from safeapply.plans.order_reasons import with_order
 from safeapply.plans.owners import refuse_foreign
 from safeapply.plans.pins import leftover_pins
-from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
+from safeapply.plans.plan import Action, Operation, Phase, Plan, Refusal, Step
 from safeapply.plans.proofs import proofs
 from safeapply.plans.reasons import reason
 from safeapply.plans.refusals import (
@@ -99,33 +100,17 @@ def _best(
     options: PlanOptions,
 ) -> Plan:
     """Return the proven plan; where the ways of single hosts contradict each other, that of all together."""
-    prove = partial(_proven, live=live, transition=transition, explain=options.explain)
-    made = prove(_steps(transition, live, unchanged, options))
+    made = _proven(transition, live, unchanged, options)
     if made.steps or not transition.met or not any(one.code in _CONTRADICTIONS for one in made.refusals):
         return made
-    other = prove(_steps(transition, live, unchanged, options, together=True))
+    other = _proven(transition, live, unchanged, options, together=True)
     return other if other.steps else made
 
 
 _CONTRADICTIONS: Final = frozenset({"cycle", "no-safe-order"})
 
 
-def _proven(outcome: Plan, live: Mapping[ResourceId, Resource], transition: Transition, *, explain: bool) -> Plan:
-    """Return the plan if every reachable state is safe, else the refusal with the failing request."""
-    assumed = {one: version for one in transition.assumed for version in transition.mesh.versions[one]}
-
-    def judge(steps: Sequence[Step]) -> Counterexample | None:
-        return verify(live, steps, transition.classes, mesh=transition.mesh.mesh, assumed=assumed)
-
-    found = judge(outcome.steps)
-    if found is not None:
-        return Plan(refusals=(refuse_counterexample(transition, found, outcome.steps),))
-    if explain:
-        return replace(outcome, steps=explained(outcome.steps, judge, partial(failure, transition)))
-    return outcome
-
-
-def _steps(
+def _proven(
     transition: Transition,
     live: Mapping[ResourceId, Resource],
     unchanged: Collection[ResourceId],
@@ -133,32 +118,59 @@ def _steps(
     *,
     together: bool = False,
 ) -> Plan:
+    """Return the plan if every reachable state is safe, else the refusal with the failing request."""
     findings = find_constraints(transition)
-    refusals = (
+    refusals = _refusals(transition, live, findings.dangling)
+    if refusals:
+        return Plan(refusals=refusals)
+    assumed = {one: version for one in transition.assumed for version in transition.mesh.versions[one]}
+
+    def judge(steps: Sequence[Step]) -> Counterexample | None:
+        return verify(live, steps, transition.classes, mesh=transition.mesh.mesh, assumed=assumed)
+
+    def attempt(course: Course) -> Attempt:
+        return _attempt(course, options, judge)
+
+    order = {*gateway_order(transition), *tls_order(transition, together=together)}
+    best = improved(attempt(Course(transition, findings.constraints | order)), attempt)
+    steps = tuple(_with_workloads(best.course.transition, best.plan.steps, unchanged))
+    if options.explain:
+        steps = explained(steps, judge, partial(failure, best.course.transition))
+    return replace(best.plan, steps=steps, workloads=written(steps))
+
+
+def _refusals(
+    transition: Transition, live: Mapping[ResourceId, Resource], dangling: Sequence[Dangling]
+) -> tuple[Refusal, ...]:
+    return (
         *refuse_foreign(live, transition.changes),
         *refuse_in_use(transition, live),
-        *refuse_dangling(transition, findings.dangling),
+        *refuse_dangling(transition, dangling),
         *(refuse_missing_delegate(transition, one) for one in missing_delegates(transition)),
         *map(refuse_unbound, unbound(transition)),
         *refuse_conflicts(new_conflicts(transition)),
     )
-    if refusals:
-        return Plan(refusals=refusals)
-    order = {*gateway_order(transition), *tls_order(transition, together=together)}
-    constraints = with_kind_order(transition, findings.constraints | order)
-    between = stages_of(constraints, transition.bridges)
+
+
+def _attempt(course: Course, options: PlanOptions, judge: Judge) -> Attempt:
+    """Put the writes in order, and have the plan proven that comes of it."""
+    transition = course.transition
+    constraints = with_kind_order(transition, course.routing)
+    between = stages_of(constraints, transition.bridges, transition.on_their_way)
     # A rule that only pins is written only where somebody has to be pinned.
     objects = [o for o, change in transition.changes.items() if change.live or change.desired or o in between]
     follows = writes_of(objects, constraints, between)
-    freed = frozenset(one for one, part in (c.then for c in constraints) if part is Part.NARROWING)
-    phases = {write: _phase(transition, freed, write) for write in follows}
+    narrowed = {one for one, part in (c.then for c in constraints) if part is Part.NARROWING}
+    phases = {write: _phase(transition, frozenset(narrowed - transition.on_their_way), write) for write in follows}
     levels = level(follows, phases)
     if isinstance(levels, Cycle):
-        return Plan(refusals=(refuse_cycle(levels),))
+        return Attempt(course, Plan(refusals=(refuse_cycle(levels),)), levels.objects)
     needs = _needs(transition, levels, follows)
     made = _plan_of(transition, levels, phases, needs, options)
-    steps = tuple(_with_workloads(transition, made.steps, unchanged))
-    return replace(made, steps=with_order(steps, levels, constraints, between), workloads=written(steps))
+    found = judge(made.steps)
+    if found is not None:
+        return Attempt(course, Plan(refusals=(refuse_counterexample(transition, found, made.steps),)), found.racing)
+    return Attempt(course, replace(made, steps=with_order(made.steps, levels, constraints, between)))
 
 
 def _with_workloads(

@@ -100,7 +100,7 @@ def _fails(transition: Transition, found: Counterexample) -> str:
         case Conflict() as conflict:
             return reset(conflict)
         case request:
-            return f"the gateway can have no route for requests to {request} and answer 404"
+            return f"a proxy can have no route for requests to {request} and answer 404"
 
 
 def refuse_conflicts(found: Sequence[Conflict]) -> Iterator[Refusal]:

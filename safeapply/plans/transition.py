@@ -49,6 +49,8 @@ class Transition:
     """The hosts whose servers may accept, or whose clients may send, something else."""
     assumed: tuple[ResourceId, ...]
     """Objects that nobody declared and that are taken to exist, because the plan is made offline."""
+    on_their_way: frozenset[ResourceId] = frozenset()
+    """Objects of which all bridges are written, because a search found that way."""
 
     def state(self, chosen: Mapping[ResourceId, Stage]) -> Snapshot:
         """Return the mesh with these objects at these stages, and every other one live."""

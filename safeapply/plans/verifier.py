@@ -8,18 +8,20 @@ reference that some mixture shows must find its cluster in every mixture.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import TypeAlias
 
 from safeapply.istio.declarations import declare
+from safeapply.istio.fates import Promise
 from safeapply.istio.handshakes import Conflict, Handshakes
 from safeapply.istio.kinds import NEWEST, Declaration, Gateway, VirtualService
 from safeapply.istio.localities import localities, met
 from safeapply.istio.proxies import ProxyClass, Role
 from safeapply.istio.reach import hosts_met, routes_in_reach
-from safeapply.istio.registry import is_declared, service_options
+from safeapply.istio.registry import is_declared
 from safeapply.istio.routes import Reference
 from safeapply.istio.serving import Request, is_served, served
 from safeapply.istio.snapshot import Declarations, MeshSettings, Snapshot, snapshot_of
@@ -66,13 +68,14 @@ def verify(
     now = {one: now.get(one) for step in writes for one in step}
     start, checked = Views(_at(everything, now)), tuple(classes)
     final = dict(item for step in writes for item in step.items())
-    kept = _kept(start, Views(_at(everything, final)), checked)
+    promise = Promise(start, Views(_at(everything, final)))
+    kept = _kept(promise.start, promise.end, checked)
     handshakes = _Handshakes(everything, Handshakes(start), _at(everything, final), checked)
     for number, after in enumerate(writes):
         mixture = everything.where({one: (now[one], after[one]) if one in after else (now[one],) for one in now})
         touched = [v for one in after for v in (now[one], after[one]) if v is not None]
         found = (
-            _race(mixture, touched, everything, start, checked)
+            _race(mixture, touched, everything, promise, checked)
             or _lost(mixture, touched, kept)
             or handshakes.refused(mixture, touched)
         )
@@ -153,38 +156,61 @@ def _all_routes(snapshot: Snapshot) -> set[ResourceId]:
 
 def _race(
     mixture: Snapshot,
-    touched: Iterable[Declaration],
+    touched: Collection[Declaration],
     everything: Snapshot,
-    start: Views,
+    promise: Promise,
     classes: Iterable[ProxyClass],
-) -> tuple[ProxyClass, Reference] | None:
-    """Return a class, and a reference that it may show without the cluster, while these writes are under way."""
+) -> tuple[ProxyClass, Reference | Request] | None:
+    """Return a class, and a reference that it may show without the cluster, or a request without a route."""
     routes, views = routes_in_reach(mixture.index, touched), Views(mixture)
+    narrow = _narrow(mixture, routes) if any(isinstance(v, VirtualService) for v in touched) else frozenset()
     for locality in localities(everything, classes, routes):
         for one in locality.crowds:
             dangling = [reference for reference in views.of(one, locality.routes).dangling() if reference.hard]
-            before = start.of(one, locality.routes).dangling() if dangling else ()
-            known = {_request(reference) for reference in before if reference.hard}
-            for reference in dangling:
-                if _request(reference) not in known and _served(start, one, reference):
-                    return one, reference
+            unmet = _unmet(promise, mixture, one, (route for route in locality.routes if route in narrow))
+            found = next(_cut(promise, views, one, dangling), None) or next(unmet, None)
+            if found is not None:
+                return one, found
     return None
 
 
-def _served(start: Views, one: ProxyClass, reference: Reference) -> bool:
-    """Tell whether a request was answered before the first write; one that was not is not the plan's to keep.
+def _cut(promise: Promise, views: Views, one: ProxyClass, dangling: Iterable[Reference]) -> Iterator[Reference]:
+    """Yield references without their clusters that requests take which have to be served."""
+    by_route: dict[ResourceId, list[Reference]] = defaultdict(list)
+    for reference in dangling:
+        by_route[reference.chain[0]].append(reference)
+    for route, several in by_route.items():
+        missing = {reference.cluster for reference in several}
+        needed = {
+            (demand.domain, demand.port, name)
+            for demand in promise.demands(views.snapshot, one, route)
+            for name in missing & (demand.clusters or frozenset())
+        }
+        broken = {(r.port, r.cluster) for r in promise.start.of(one, (route,)).dangling()}
+        for reference in several:
+            request = (reference.domain, reference.port, reference.cluster)
+            if request in needed or (reference.domain is None and request[1:] not in broken):
+                yield reference
 
-    A host that nobody declared has no route on a sidecar, and one that no route served is a 404 on a gateway.
-    """
-    domain, port = reference.domain, reference.port
-    if domain is None:
-        return True
-    if one.role is not Role.GATEWAY:
-        options = service_options(start.snapshot, one, domain)
-        if any(service is not None and service.port(port) is not None for service in options):
-            return True
-    routes = start.snapshot.index.routes_for(domain)
-    return any((ref.domain, ref.port) == (domain, port) for r in routes for ref in start.references(one, r))
+
+def _narrow(mixture: Snapshot, routes: Iterable[ResourceId]) -> frozenset[ResourceId]:
+    """Return the routes that have no rule for all requests, in some version."""
+    return frozenset(
+        route
+        for route in routes
+        if any(
+            version is not None and all(rule.matches or rule.delegate for rule in version.rules)
+            for version in mixture.route_versions(route)
+        )
+    )
+
+
+def _unmet(promise: Promise, mixture: Snapshot, one: ProxyClass, routes: Iterable[ResourceId]) -> Iterator[Request]:
+    """Yield requests that a sidecar may answer by 404."""
+    for route in routes:
+        for demand in promise.demands(mixture, one, route):
+            if demand.clusters is None:
+                yield Request(demand.port, demand.domain, demand.text)
 
 
 def _declared(operation: Operation, ages: Mapping[ResourceId, str], mesh: MeshSettings) -> Declaration | None:
@@ -192,8 +218,3 @@ def _declared(operation: Operation, ages: Mapping[ResourceId, str], mesh: MeshSe
         return None
     resource = operation.resource
     return declare(resource, created=ages.get(resource.id, NEWEST), domain=mesh.domain)
-
-
-def _request(reference: Reference) -> tuple[object, ...]:
-    """Return what makes two references the same failing request to a user."""
-    return (reference.domain, reference.port, reference.cluster)

@@ -19,7 +19,7 @@ from safeapply.plans.plan import Phase
 from safeapply.plans.versions import Stage
 from safeapply.resources.objects import ResourceId
 
-__all__ = ["Constraint", "Cycle", "Part", "Write", "edge", "level", "stages_of", "writes_of"]
+__all__ = ["Constraint", "Cycle", "Part", "Write", "edge", "level", "longest_chain", "stages_of", "writes_of"]
 
 
 class Part(Enum):
@@ -61,12 +61,15 @@ class Cycle:
 
 
 def stages_of(
-    constraints: Iterable[Constraint], bridges: Mapping[ResourceId, Collection[Stage]]
+    constraints: Iterable[Constraint],
+    bridges: Mapping[ResourceId, Collection[Stage]],
+    on_their_way: Collection[ResourceId] = (),
 ) -> Mapping[ResourceId, tuple[Stage, ...]]:
     """Return the bridges that each object needs; an object with none is not listed.
 
     A join is needed where some others wait for what an object adds, and others free what it removes. Routes that
-    others, or they themselves, wait for go over what they add, and over what they still hold, one by one.
+    others, or they themselves, wait for go over what they add, and over what they still hold, one by one. Objects
+    on a way that was searched for go over all their bridges.
     """
     listed = list(constraints)
     widened = {c.first[0] for c in listed if c.first[1] is Part.WIDENING}
@@ -79,7 +82,7 @@ def stages_of(
             # A pinned rule holds what a join holds.
             asked = {Stage.PINNED: one in pinned, Stage.BRIDGE: one in (widened & narrowed) - pinned}
         needed[one] = tuple(stage for stage, wanted in asked.items() if wanted and stage in bridges.get(one, ()))
-    return needed
+    return needed | {one: tuple(bridges[one]) for one in on_their_way}
 
 
 def writes_of(
@@ -143,6 +146,15 @@ def level(follows: Mapping[Write, set[Write]], phases: Mapping[Write, Phase]) ->
     for write in order:
         levels[chosen[write]].append(write)
     return [sorted(levels[number], key=lambda write: write.id) for number in sorted(levels)]
+
+
+def longest_chain(follows: Mapping[Write, set[Write]]) -> int:
+    """Return how many levels these writes need at least; those that go round in a circle need none."""
+    try:
+        order = list(TopologicalSorter(follows).static_order())
+    except CycleError:
+        return 0
+    return max(_earliest(order, follows).values(), default=-1) + 1
 
 
 def _earliest(order: list[Write], follows: Mapping[Write, set[Write]]) -> dict[Write, int]:

@@ -86,8 +86,8 @@ MUTANTS = (
         "and proxy_class.role is not Role.GATEWAY:",
         "and proxy_class.role is Role.GATEWAY:",
     ),
-    Mutant("1.3 weight 0 among several is dropped", "declarations", "if len(routes) == 1 or weight", "if True"),
-    Mutant("1.3 a lone one counts at any weight", "declarations", "if len(routes) == 1 or weight", "if weight"),
+    Mutant("1.3 weight 0 among several is dropped", "declarations", "        if weight:\n", "        if True:\n"),
+    Mutant("1.3 a lone one counts at any weight", "declarations", "if len(routes) > 1 else", "if True else"),
     Mutant("1.3 a mirror is soft", "routes", "(d, False) for d in rule.mirrors", "(d, True) for d in rule.mirrors"),
     Mutant("2.5 an unknown host is on port 80 alone", "listeners", "ports.add(PLAIN_PORT)", "ports.add(9080)"),
     Mutant(
@@ -96,7 +96,7 @@ MUTANTS = (
         "return bool(snapshot.index.plain)",
         "return True",
     ),
-    Mutant("4 nothing follows what lets all through", "listeners", "if rule.traffic not in ended and", "if"),
+    Mutant("4 nothing follows what lets all through", "routes", "if entry.rule.traffic not in ended:", "if True:"),
     Mutant(
         "2.6 the client's namespace wins a host", "registry", "(s.namespace != space,", "(s.namespace == space,"
     ),
@@ -104,7 +104,7 @@ MUTANTS = (
         "2.6 a Service wins over an entry", "registry", "s.id.group_kind != SERVICE", "s.id.group_kind == SERVICE"
     ),
     Mutant(
-        "4.1 gateways merge, so each route shows", "routes", "if gateway.name in version.gateways:", "if False:"
+        "4.1 gateways merge, so each route shows", "places", "if gateway.name in version.gateways:", "if False:"
     ),
     Mutant(
         "4.2 the oldest wins on sidecars", "listeners", "_rank(rival) < _rank(route)", "_rank(rival) > _rank(route)"
@@ -124,11 +124,11 @@ MUTANTS = (
     Mutant(
         "2.4 a wildcard has one owner, whether its rules apply or not",
         "listeners",
-        "applies = is_wild(own) or any(",
-        "applies = any(",
+        "taken = is_wild(own) or any(",
+        "taken = any(",
     ),
     Mutant("4.2 private goes before public", "listeners", "        privacy = 0\n", "        privacy = 3\n"),
-    Mutant("4.3 a host outside the server's is not served", "routes", "if common is not None:", "if True:"),
+    Mutant("4.3 a host outside the server's is not served", "places", "if common is not None:", "if True:"),
     Mutant(
         "4.4 a rule for other gateways is not ours", "listeners", "bool(match.gateways & listener", "bool(listener"
     ),
@@ -141,11 +141,11 @@ MUTANTS = (
         "match.source_namespace != proxy",
         "match.source_namespace == proxy",
     ),
-    Mutant("4.6 a delegate has no hosts", "routes", "if version is None or version.hosts:", "if version is None:"),
+    Mutant("4.6 a delegate has no hosts", "routes", "        and not version.hosts\n", ""),
     Mutant(
         "4.6 a delegate has to be visible to its root",
         "routes",
-        "viewer=root.id.namespace",
+        "viewer=route.id.namespace",
         "viewer=delegate.namespace",
     ),
     Mutant("9.1 a scope lets in what it names", "scopes", "covers(pattern, service.host) for", "True for"),
@@ -225,4 +225,25 @@ MUTANTS = (
     Mutant("6.3 not from the endpoints", "tls", "number == port and m is not None", "number == port"),
     Mutant("6.4 plaintext to STRICT", "tls", "Mode.STRICT: {Sent.PLAINTEXT, ", "Mode.STRICT: {"),
     Mutant("6.7 waypoints", "handshakes", "if one.role is Role.WAYPOINT:", "if False:"),
+    Mutant(
+        "1.3 of a split only a share fails",
+        "declarations",
+        "yield replace(destination, share=(passed / total, (passed + weight) / total))",
+        "yield destination",
+    ),
+    Mutant(
+        "what will fail is not promised",
+        "fates",
+        "failing = (*before.failing, *after.failing)",
+        "failing = before.failing",
+    ),
+    Mutant("4.4 there is a default route", "fates", "if _by_default(views", "if not _by_default(views"),
+    Mutant(
+        "4 the first rule for a match takes it",
+        "fates",
+        "entry.takes_all or text in entry.texts",
+        "entry.takes_all",
+    ),
+    Mutant("4.1 one route of a gateway is no 404", "fates", "and one.role is not Role.GATEWAY and", "and"),
+    Mutant("matches may overlap", "fates", "return not begins and not begun", "return True"),
 )

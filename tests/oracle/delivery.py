@@ -7,6 +7,10 @@ The model of time, from DESIGN.md 1 and 4.5 and ISTIO.md 0:
 * One push sends clusters before routes (0.1), and takes clusters away before new ones are warm (0.5). Both only
   pass through mixes of an older and a newer state; a cluster that both states hold stays in between. So a request
   that each mix of versions serves is served inside a push too.
+* A watch hands over the writes of one kind in their order, and istiod keeps it: no proxy has what a later step
+  wrote to one object without what an earlier step wrote to others of its kind. There is one exception: what is
+  queued for an object takes later versions of it along, past other objects (client-go's DeltaFIFO). Within a step,
+  and between kinds, there is no order (0.3).
 * A barrier either proves everything (``proof=None``: each proxy shows each write), or only what was looked at: a
   proxy that shows all sights may still lack any write that they do not tell apart.
 """
@@ -14,7 +18,7 @@ The model of time, from DESIGN.md 1 and 4.5 and ISTIO.md 0:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import product
 from typing import TypeAlias
@@ -124,7 +128,7 @@ def reachable_states(live: World, steps: Iterable[Step], clients: Iterable[Names
     for client in sorted(clients):
         flight = _Flight.starting_from(live, steps)
         for number, step in enumerate(steps, 1):
-            flight = flight.after_barrier(step.proof, client).with_writes(step.writes)
+            flight = flight.after_barrier(step.proof, client).with_writes(step.writes, number)
             held = {flight.clusters(one, client) for one in flight.in_clusters}
             tables = {
                 tuple(sorted(flight.routes(one, client).items())): flight.routes(one, client)
@@ -132,6 +136,19 @@ def reachable_states(live: World, steps: Iterable[Step], clients: Iterable[Names
             }
             for which, table in product(held, tables.values()):
                 yield State(number, client, which, table)
+
+
+def closed_barrier(live: World, steps: Iterable[Step], clients: Iterable[Namespace]) -> int | None:
+    """Return the first step whose barrier stays closed though all that was written before has arrived, or None."""
+    steps = tuple(steps)
+    for client in sorted(clients):
+        flight = _Flight.starting_from(live, steps)
+        for number, step in enumerate(steps, 1):
+            shown = flight.after_barrier(None, client).after_barrier(step.proof, client)
+            if not shown.in_clusters or not shown.in_routes:
+                return number
+            flight = flight.with_writes(step.writes, number)
+    return None
 
 
 def final_world(live: World, steps: Iterable[Step]) -> World:
@@ -152,6 +169,8 @@ class _Flight:
 
     untouched: World
     history: tuple[tuple[ItemId, tuple[Item | None, ...]], ...]
+    steps: tuple[tuple[int, ...], ...]
+    """For each version of each object, the step that wrote it."""
     in_clusters: frozenset[_Versions]
     in_routes: frozenset[_Versions]
 
@@ -163,29 +182,32 @@ class _Flight:
         untouched = world_of(*(item for name, item in before.items() if name not in written))
         nothing_arrived = frozenset({(0,) * len(written)})
         history = tuple((name, (before.get(name),)) for name in written)
-        return cls(untouched, history, nothing_arrived, nothing_arrived)
+        return cls(untouched, history, ((0,),) * len(written), nothing_arrived, nothing_arrived)
 
     def after_barrier(self, proof: tuple[Sight, ...] | None, client: Namespace) -> _Flight:
         """Keep what the barrier has not ruled out."""
         if proof is None:
             everything = frozenset({tuple(len(versions) - 1 for _, versions in self.history)})
-            return _Flight(self.untouched, self.history, everything, everything)
+            return replace(self, in_clusters=everything, in_routes=everything)
         asked = [one for one in proof if one.clients is None or client in one.clients]
         in_clusters = (one for one in self.in_clusters if _agrees(self.clusters(one, client), asked))
         in_routes = (one for one in self.in_routes if _refers(self.routes(one, client), asked))
-        return _Flight(self.untouched, self.history, frozenset(in_clusters), frozenset(in_routes))
+        return replace(self, in_clusters=frozenset(in_clusters), in_routes=frozenset(in_routes))
 
-    def with_writes(self, writes: tuple[Write, ...]) -> _Flight:
+    def with_writes(self, writes: tuple[Write, ...], step: int) -> _Flight:
         """Send more writes, and deliver all that is under way in every order."""
         new = {write.id: (write.item,) for write in writes}
         assert len(new) == len(writes), "one step writes an object once"
         history = tuple((name, versions + new.get(name, ())) for name, versions in self.history)
-        ends = tuple(len(versions) - 1 for _, versions in history)
+        named = zip(self.history, self.steps, strict=True)
+        written = tuple(known + ((step,) if name in new else ()) for (name, _), known in named)
+        kinds = tuple(name.kind for name, _ in history)
         return _Flight(
             self.untouched,
             history,
-            _delivered(self.in_clusters, ends, self._matters_to(DestinationRule)),
-            _delivered(self.in_routes, ends, self._matters_to(VirtualService)),
+            written,
+            _delivered(self.in_clusters, written, kinds, self._matters_to(DestinationRule)),
+            _delivered(self.in_routes, written, kinds, self._matters_to(VirtualService)),
         )
 
     def clusters(self, versions: _Versions, client: Namespace) -> frozenset[Cluster]:
@@ -207,20 +229,39 @@ class _Flight:
         return tuple(name.kind in {kind.__name__, "Service"} for name, _ in self.history)
 
 
-def _delivered(known: Iterable[_Versions], ends: _Versions, matters: tuple[bool, ...]) -> frozenset[_Versions]:
+def _delivered(
+    known: Iterable[_Versions],
+    steps: tuple[tuple[int, ...], ...],
+    kinds: tuple[str, ...],
+    matters: tuple[bool, ...],
+) -> frozenset[_Versions]:
     """Return all that can be had by one delivery after another, up to the newest version of everything."""
     # What does not matter to this half of the proxy is set to its end: it would only repeat states.
+    ends = tuple(len(written) - 1 for written in steps)
     start = {tuple(n if m else e for n, e, m in zip(one, ends, matters, strict=True)) for one in known}
     reached, waiting = set(start), list(start)
     while waiting:
         versions = waiting.pop()
         for place, number in enumerate(versions):
-            if number < ends[place]:
-                following = (*versions[:place], number + 1, *versions[place + 1 :])
+            if number == ends[place] or not _is_next(versions, place, steps, kinds):
+                continue
+            # What is queued for an object takes the later versions of it along.
+            for newer in range(number + 1, ends[place] + 1):
+                following = (*versions[:place], newer, *versions[place + 1 :])
                 if following not in reached:
                     reached.add(following)
                     waiting.append(following)
     return frozenset(reached)
+
+
+def _is_next(versions: _Versions, place: int, steps: tuple[tuple[int, ...], ...], kinds: tuple[str, ...]) -> bool:
+    """Tell whether all of this kind that earlier steps wrote has arrived."""
+    due = steps[place][versions[place] + 1]
+    return all(
+        number == len(written) - 1 or written[number + 1] >= due
+        for number, written, kind in zip(versions, steps, kinds, strict=True)
+        if kind == kinds[place]
+    )
 
 
 def _agrees(held: frozenset[Cluster], asked: Iterable[Sight]) -> bool:
@@ -234,8 +275,11 @@ def _refers(table: RouteTable, asked: Iterable[Sight]) -> bool:
 
 
 def _is_named(table: RouteTable, sight: Sight) -> bool:
-    looked_at = [rules for host, rules in table.items() if sight.host in {None, host}]
-    return any(sight.cluster in named(rule) for rules in looked_at for rule in rules)
+    looked_at = [(host, rules) for host, rules in table.items() if sight.host in {None, host}]
+    if sight.look is Look.UNREFERRED:
+        # A host's route to its own whole service comes and goes with it, so it is not counted.
+        looked_at = [(host, rules) for host, rules in looked_at if sight.cluster != Cluster(host)]
+    return any(sight.cluster in named(rule) for _, rules in looked_at for rule in rules)
 
 
 def _requests(world: World, clients: Iterable[Namespace]) -> Iterator[Request]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from safeapply.plans.plan import Plan
-from tests.oracle.delivery import counted_requests, final_world, lost_request
+from tests.oracle.delivery import closed_barrier, counted_requests, final_world, lost_request
 from tests.oracle.documents import barriers, planned, steps_of
 from tests.oracle.references import Transition, newly_dangling
 from tests.oracle.search import Care, minimum_plan
@@ -19,18 +19,20 @@ class Verdict(Enum):
     CAREFUL = "waits for a reference that no request takes, as DESIGN.md 4.5 asks"
     MIRRORS = "waits for a mirror"
     MORE = "more barriers than needed"
-    FEWER = "fewer barriers than the optimum"
+    ORDERED = "fewer barriers than the optimum, thanks to the order of writes of one kind"
     OVER_REFUSED = "refused, though a safe order exists"
     DANGLING = "planned, though the desired state newly dangles"
     UNSAFE = "planned, though there is no safe order"
     WRONG_END = "the last step leads somewhere else"
     NOT_FOUND = "a reachable state answers 404"
     NO_CLUSTER = "a reachable state answers 503 NC"
+    CLOSED = "a barrier never opens"
     UNPROVEN = "safe only if barriers proved more than their expectations say"
 
 
-RIGHT = {Verdict.AGREE, Verdict.REFUSED, Verdict.CAREFUL}
-"""Both sentences of the design hold: the promise asks for no more, and 4.5 for no less."""
+RIGHT = {Verdict.AGREE, Verdict.REFUSED, Verdict.CAREFUL, Verdict.ORDERED}
+"""Both sentences of the design hold: the promise asks for no more, and 4.5 for no less. The search knows no order
+of writes but by barriers; a plan may do with fewer where istiod is known to keep the order (see ``delivery``)."""
 
 
 def judge(transition: Transition) -> Verdict:
@@ -55,6 +57,8 @@ def _loss(transition: Transition, made: Plan) -> Verdict | None:
     lost = lost_request(live, believed, requests)
     if lost:
         return Verdict.NO_CLUSTER if lost.missing else Verdict.NOT_FOUND
+    if closed_barrier(live, proven, transition.clients):
+        return Verdict.CLOSED
     return Verdict.UNPROVEN if lost_request(live, proven, requests) else None
 
 
@@ -62,7 +66,7 @@ def _count(transition: Transition, made: int, fewest: int) -> Verdict:
     if made == fewest:
         return Verdict.AGREE
     if made < fewest:
-        return Verdict.FEWER
+        return Verdict.ORDERED
     for care, verdict in ((Care.REFERENCES, Verdict.CAREFUL), (Care.MIRRORS, Verdict.MIRRORS)):
         if made == minimum_plan(transition, care):
             return verdict

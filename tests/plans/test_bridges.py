@@ -208,3 +208,9 @@ def test_a_scope_that_lets_a_route_in_waits_for_nothing() -> None:
         1 widen
             apply Sidecar shop/scope
     """)
+
+
+def test_an_audience_of_everybody_stands_alone() -> None:
+    """Istio's webhook refuses a star beside others."""
+    live, desired = '{host: reviews, exportTo: ["."]}', '{host: reviews, exportTo: ["*"]}'
+    assert joined("DestinationRule", live, desired) == {"host": "reviews", "exportTo": ["*"], "subsets": []}

@@ -19,7 +19,6 @@ from safeapply.istio.subsets import effective_subsets, rules_in_path
 from safeapply.istio.view import View, Views
 from safeapply.plans.pins import is_mark
 from safeapply.plans.transition import Transition
-from safeapply.plans.versions import Stage
 from safeapply.xds.expectations import (
     ClusterAbsent,
     ClusterActive,
@@ -86,7 +85,7 @@ def settled(transition: Transition, before: Snapshot, after: Snapshot) -> tuple[
 
 
 def _effects(transition: Transition, before: Snapshot, after: Snapshot) -> list[_Effect]:
-    old, new, live = Views(before), Views(after), Views(transition.all_at(Stage.LIVE))
+    old, new, live = Views(before), Views(after), Views(transition.live)
     return [
         _effect(locality, one, classes, old, new, live)
         for locality in transition.localities()

@@ -16,7 +16,6 @@ from safeapply.istio.view import Views
 from safeapply.plans.barriers import settled
 from safeapply.plans.changes import Change
 from safeapply.plans.transition import Transition, transition_of
-from safeapply.plans.versions import Stage
 from safeapply.resources.objects import Namespace, Resource, ResourceId
 from safeapply.xds.expectations import ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
 from safeapply.xds.names import ClusterName, Host, outbound_cluster, parse_cluster
@@ -183,5 +182,5 @@ def _deletion(
     if one not in live:
         return Meaning()
     gone = transition_of(live, (Change(one, live[one], None, None),), proxies, mesh=mesh, offline=False)
-    before, after = gone.all_at(Stage.LIVE), gone.all_at(Stage.DESIRED)
+    before, after = gone.live, gone.desired
     return Meaning(settled(gone, before, after), lacks=f"{one} is still there", label_keys=gone.label_keys)

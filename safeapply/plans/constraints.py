@@ -47,7 +47,7 @@ def find_constraints(transition: Transition) -> Findings:
     """Compare live and desired for every class."""
     constraints = set(route_order(transition))
     dangling: list[Dangling] = []
-    live, desired = (Views(transition.all_at(stage)) for stage in (Stage.LIVE, Stage.DESIRED))
+    live, desired = Views(transition.live), Views(transition.desired)
     for locality in transition.localities():
         for proxy_class, alike in locality.crowds.items():
             before, after = (views.of(proxy_class, locality.routes) for views in (live, desired))

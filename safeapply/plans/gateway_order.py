@@ -37,7 +37,7 @@ def gateway_order(transition: Transition) -> Iterator[Constraint]:
     changed = _changed(transition)
     if not changed:
         return
-    live, desired = (transition.all_at(stage) for stage in (Stage.LIVE, Stage.DESIRED))
+    live, desired = transition.live, transition.desired
     either = transition.mixture(dict.fromkeys(changed, (Stage.LIVE, Stage.DESIRED)))
     for one in _gateways(transition):
         kept, always = _served(live, one), _served(either, one)
@@ -53,7 +53,7 @@ def gateway_order(transition: Transition) -> Iterator[Constraint]:
 def unbound(transition: Transition) -> Iterator[Unbound]:
     """Yield the routes outside the applied set whose Gateways go, or change so that they serve them no more."""
     gateways = {one for one in _changed(transition) if one.group_kind == GATEWAY}
-    live, desired = (transition.all_at(stage) for stage in (Stage.LIVE, Stage.DESIRED))
+    live, desired = transition.live, transition.desired
     for gateway in sorted(gateways):
         for one in _gateways(transition):
             after = _served(desired, one)

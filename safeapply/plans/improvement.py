@@ -9,7 +9,7 @@ shorter (DESIGN 4.4).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, TypeAlias
@@ -93,7 +93,8 @@ def _freed(first: Attempt, attempt: Callable[[Course], Attempt], groups: Sequenc
 def _shortened(found: Attempt, attempt: Callable[[Course], Attempt], groups: Sequence[Group]) -> Attempt:
     """Search the groups that need the most steps until one needs them indeed."""
     best = found
-    lengths = {group: _length(best.course, group) for group in groups}
+    inside = _inside(best.course, groups)
+    lengths = {group: _length(best.course, group, inside[group]) for group in groups}
     while best.barriers and lengths:
         group = max(lengths, key=lambda one: lengths[one])
         course = _searched(best.course, group, lengths.pop(group)) if lengths[group] > 1 else None
@@ -104,9 +105,19 @@ def _shortened(found: Attempt, attempt: Callable[[Course], Attempt], groups: Seq
     return best
 
 
-def _length(course: Course, group: Group) -> int:
+def _inside(course: Course, groups: Iterable[Group]) -> Mapping[Group, set[Constraint]]:
+    """Return for each group what follows what in it."""
+    member = {one: group for group in groups for one in group}
+    inside: dict[Group, set[Constraint]] = {group: set() for group in groups}
+    for one in course.routing:
+        group = member.get(one.first[0])
+        if group is not None and group == member.get(one.then[0]):
+            inside[group].add(one)
+    return inside
+
+
+def _length(course: Course, group: Group, inside: Collection[Constraint]) -> int:
     """Return how many steps a group has by itself."""
-    inside = {one for one in course.routing if one.first[0] in group and one.then[0] in group}
     between = stages_of(inside, course.transition.bridges, course.transition.on_their_way.intersection(group))
     return longest_chain(writes_of(group, inside, between))
 

@@ -231,7 +231,7 @@ def _plan_of(
 
 def _following(transition: Transition, needs: list[tuple[Expectation, ...]]) -> Iterable[tuple[Expectation, ...]]:
     """Yield for each step what the next one waits for, as far as some write has to bring it about."""
-    live = Views(transition.all_at(Stage.LIVE))
+    live = Views(transition.live)
     named = {ref.cluster for one in transition.classes for ref in live.of(one, transition.routes).references}
     for following in needs[1:]:
         yield tuple(one for one in following if one.cluster in named or not isinstance(one, ClusterUnreferenced))

@@ -15,7 +15,6 @@ from safeapply.plans.plan import Refusal, Step
 from safeapply.plans.route_order import MissingDelegate
 from safeapply.plans.transition import Transition
 from safeapply.plans.verifier import Counterexample
-from safeapply.plans.versions import Stage
 from safeapply.plans.writes import Cycle
 from safeapply.resources.objects import FieldPath, ResourceId
 
@@ -156,7 +155,7 @@ def _naming(transition: Transition, reference: Reference) -> str:
 
 def _naming_then(transition: Transition, proxy_class: ProxyClass, reference: Reference) -> str:
     """Return who names a cluster: the file only where it is the desired version that does."""
-    if reference in references(transition.all_at(Stage.DESIRED), proxy_class, reference.chain[:1]):
+    if reference in references(transition.desired, proxy_class, reference.chain[:1]):
         return _naming(transition, reference)
     return f"{reference.chain[-1]}, as it is before,"
 

@@ -58,7 +58,7 @@ def route_order(transition: Transition) -> Iterator[Constraint]:
 
 def missing_delegates(transition: Transition) -> Iterator[MissingDelegate]:
     """Yield the rules that lose their delegate, or name one that will not exist."""
-    desired = transition.all_at(Stage.DESIRED)
+    desired = transition.desired
     for root in transition.routes:
         for version in desired.route_versions(root):
             for rule in version.rules if version else ():
@@ -72,7 +72,7 @@ def missing_delegates(transition: Transition) -> Iterator[MissingDelegate]:
 
 def _new(transition: Transition, root: ResourceId, rule: Rule) -> bool:
     """Tell whether a rule has its delegate today, or is new itself."""
-    live = transition.all_at(Stage.LIVE)
+    live = transition.live
     known = {r.delegate for version in live.route_versions(root) if version for r in version.rules}
     delegate = rule.delegate
     return delegate is not None and (delegate not in known or live.route_versions(delegate) != (None,))

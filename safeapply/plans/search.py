@@ -28,7 +28,6 @@ from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.view import Views
 from safeapply.plans.candidates import Candidate
 from safeapply.plans.transition import Transition
-from safeapply.plans.versions import Stage
 from safeapply.resources.objects import ResourceId
 from safeapply.xds.names import ClusterName, parse_cluster
 
@@ -88,7 +87,7 @@ class _Space:
         index = transition.mesh.index
         touched = [c.declaration for several in candidates.values() for c in several if c.declaration is not None]
         routes = routes_in_reach(index, touched)
-        start, end = (Views(transition.all_at(stage)) for stage in (Stage.LIVE, Stage.DESIRED))
+        start, end = Views(transition.live), Views(transition.desired)
         classes = _unlike(transition, (*routes, *hosts_in_reach(index, touched)))
         kept = {
             one: _kept(start.snapshot, end.snapshot, one, routes) for one in classes if one.role is Role.GATEWAY

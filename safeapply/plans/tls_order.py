@@ -45,7 +45,7 @@ Place: TypeAlias = tuple[int, ...]
 
 def new_conflicts(transition: Transition) -> tuple[Conflict, ...]:
     """Return the requests that will be reset once all is written, and are not today."""
-    live, desired = (Handshakes(Views(transition.all_at(stage))) for stage in (Stage.LIVE, Stage.DESIRED))
+    live, desired = (Handshakes(Views(end)) for end in (transition.live, transition.desired))
     staying = (host for host in transition.met if is_declared(live.views.snapshot, host))
     return tuple(
         replace(conflict, proxy_class=other)
@@ -66,7 +66,7 @@ def tls_order(transition: Transition, *, together: bool = False) -> frozenset[Co
     if not transition.met:
         return frozenset()
     everything = Handshakes(Views(transition.mesh))
-    live = Handshakes(Views(transition.all_at(Stage.LIVE)))
+    live = Handshakes(Views(transition.live))
     # Everything else that changes may be as it is or as it will be.
     others = (one for one in transition.stages if one.group_kind not in _BETWEEN)
     around = transition.mixture(dict.fromkeys(others, (Stage.LIVE, Stage.DESIRED)))

@@ -39,6 +39,8 @@ class Transition:
     """What Istio reads of each version of each changed object."""
     mesh: Snapshot
     """Every object with all its versions."""
+    live: Snapshot
+    desired: Snapshot
     classes: tuple[ProxyClass, ...]
     label_keys: frozenset[str]
     routes: tuple[ResourceId, ...]
@@ -58,20 +60,13 @@ class Transition:
 
     def mixture(self, chosen: Mapping[ResourceId, tuple[Stage, ...]]) -> Snapshot:
         """Return the mesh in which a proxy may see any of these stages of each object; others are live."""
-        return self.mesh.where(
-            {
-                one: tuple(stages[stage] for stage in chosen.get(one, (Stage.LIVE,)))
-                for one, stages in self.stages.items()
-            }
+        return self.live.where(
+            {one: tuple(self.stages[one][stage] for stage in several) for one, several in chosen.items()}
         )
 
     def localities(self) -> Iterator[Locality]:
         """Yield the parts of the mesh that the rollout can touch, each on its own."""
         return localities(self.mesh, self.classes, self.routes, self.hosts)
-
-    def all_at(self, stage: Stage) -> Snapshot:
-        """Return the mesh with every changed object at one stage."""
-        return self.state(dict.fromkeys(self.stages, stage))
 
 
 def transition_of(
@@ -128,6 +123,8 @@ def _transition(
         bridges=between,
         stages=stages,
         mesh=everything,
+        live=everything.where({one: (several[Stage.LIVE],) for one, several in stages.items()}),
+        desired=everything.where({one: (several[Stage.DESIRED],) for one, several in stages.items()}),
         classes=classes_of(everything, proxies, keys),
         label_keys=keys,
         routes=routes_in_reach(everything.index, declared),

@@ -13,7 +13,6 @@ from safeapply.istio.snapshot import MeshSettings
 from safeapply.istio.view import Views
 from safeapply.plans.changes import changes_between
 from safeapply.plans.transition import Transition, transition_of
-from safeapply.plans.versions import Stage
 from safeapply.resources.objects import Namespace, Resource, ResourceId
 from tests.oracle import references
 from tests.oracle.documents import resources
@@ -62,8 +61,7 @@ def test_the_parts_make_up_the_whole(
     parts = tuple(transition.localities())
     for several in ([one for part in parts for one in part.routes], [one for part in parts for one in part.hosts]):
         assert len(several) == len(set(several))
-    for stage in (Stage.LIVE, Stage.DESIRED):
-        state = transition.all_at(stage)
+    for state in (transition.live, transition.desired):
         shared = Views(state)
         for one in transition.classes:
             # Alone, so that no other class's answer is taken for its own.

@@ -14,6 +14,7 @@ from typing import Any
 from safeapply.adapters.answers import checked
 from safeapply.adapters.connection import Connection, Reply
 from safeapply.adapters.ownership import annotated, former, handed_over, is_client_side, without_dropped
+from safeapply.adapters.retries import patiently
 from safeapply.errors import ClusterError
 from safeapply.resources.managed import is_field_set
 from safeapply.resources.objects import Document, Resource, ResourceId
@@ -34,7 +35,7 @@ class Applier:
 
     async def rehearse(self, path: str, resource: Resource) -> Reply:
         """Let the server say what an apply would make of an object, and write nothing."""
-        reply = await self.send(path, resource, force=self.force, dry_run=True)
+        reply = await self._rehearsal(path, resource, force=self.force)
         if conflicting_managers(reply):
             return await self._rehearse_handover(path, resource, reply)
         return self._handed_over(reply, reply.document, resource)
@@ -106,8 +107,19 @@ class Applier:
         yielding = {str(entry["manager"]) for entry in former(live.document, FIELD_MANAGER)}
         if conflicting_managers(refusal) - yielding:
             return _less(refusal, yielding)
-        reply = await self.send(path, resource, force=True, dry_run=True)
+        reply = await self._rehearsal(path, resource, force=True)
         return self._handed_over(reply, live.document, resource)
+
+    async def _rehearsal(self, path: str, resource: Resource, *, force: bool) -> Reply:
+        async def attempt() -> Reply:
+            return await self.send(path, resource, force=force, dry_run=True)
+
+        def was_raced(reply: Reply) -> bool:
+            # Somebody else's write came in between, and this one names no version to start from.
+            crossed = reply.status == HTTPStatus.CONFLICT and not conflicting_managers(reply)
+            return crossed and not resource.resource_version
+
+        return await patiently(attempt, says_nothing=was_raced)
 
     def _handed_over(self, reply: Reply, live: Document, resource: Resource) -> Reply:
         self._note(resource.id, Reply(reply.status, live))

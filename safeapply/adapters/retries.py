@@ -41,13 +41,17 @@ AnsweredT = TypeVar("AnsweredT", bound=Answered)
 
 
 async def patiently(
-    attempt: Callable[[], Awaitable[AnsweredT]], *, is_passing: Callable[[BaseException], bool]
+    attempt: Callable[[], Awaitable[AnsweredT]],
+    *,
+    is_passing: Callable[[BaseException], bool] = lambda _: False,
+    says_nothing: Callable[[AnsweredT], bool] = lambda reply: reply.status in PASSING,
 ) -> AnsweredT:
     """Try until the answer says something about the request, or patience ends; return or raise the last outcome.
 
     Args:
         attempt: sends the request once.
         is_passing: tells which errors are worth another try.
+        says_nothing: tells which answers are.
     """
 
     def outcome(state: RetryCallState) -> AnsweredT:
@@ -59,7 +63,7 @@ async def patiently(
     retrying = AsyncRetrying(
         stop=stop_before_delay(PATIENCE),
         wait=_pause,
-        retry=retry_if_exception(is_passing) | retry_if_result(lambda reply: reply.status in PASSING),
+        retry=retry_if_exception(is_passing) | retry_if_result(says_nothing),
         retry_error_callback=outcome,
     )
     return await retrying(attempt)

@@ -93,7 +93,10 @@ def _bridged(transition: Transition, writes: Iterable[Write]) -> Iterable[str]:
     for write in writes:
         if write.stage in transition.bridges[write.id]:
             kind = write.id.group_kind
-            holds = PINS if write.stage is Stage.PINNED else _HOLDS.get(kind, HOLDS_BOTH)
+            # A search has widened who sees a route, and not what it names.
+            widened = kind == VIRTUAL_SERVICE and write.id in transition.on_their_way
+            known = HOLDS_BOTH if widened else _HOLDS.get(kind, HOLDS_BOTH)
+            holds = PINS if write.stage is Stage.PINNED else known
             told.setdefault((kind, holds), []).append(f"{write.id.namespace}/{write.id.name}")
     for (kind, holds), names in told.items():
         yield f"{kind.kind} {', '.join(names)} {holds}."

@@ -22,12 +22,12 @@ from safeapply.cli.options import (
     NoRecord,
     OnTimeout,
     OnTimeoutOption,
-    Output,
-    OutputFormat,
     ProxyAddresses,
     Prune,
     Recursive,
     Report,
+    RolloutFormat,
+    RolloutOutput,
     SavedPlan,
     Selector,
     SkipChecks,
@@ -50,7 +50,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
     recursive: Recursive = False,
     namespace: NamespaceName = None,
     yes: Yes = False,
-    output: Output = OutputFormat.TEXT,
+    output: RolloutOutput = RolloutFormat.TEXT,
     dry_run: Annotated[
         DryRun,
         typer.Option("--dry-run", help="server: plan and let the server check; client: plan by the files alone."),
@@ -136,7 +136,7 @@ def delete(  # noqa: PLR0913  one parameter for each option
     recursive: Recursive = False,
     namespace: NamespaceName = None,
     yes: Yes = False,
-    output: Output = OutputFormat.TEXT,
+    output: RolloutOutput = RolloutFormat.TEXT,
     dry_run: Annotated[
         DryRun, typer.Option("--dry-run", help="server or client: show the plan, and write nothing.")
     ] = DryRun.NONE,

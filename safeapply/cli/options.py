@@ -27,10 +27,14 @@ __all__ = [
     "OnTimeoutOption",
     "Output",
     "OutputFormat",
+    "PlanFormat",
+    "PlanOutput",
     "ProxyAddresses",
     "Prune",
     "Recursive",
     "Report",
+    "RolloutFormat",
+    "RolloutOutput",
     "SaveTo",
     "SavedPlan",
     "Selector",
@@ -50,6 +54,23 @@ class OutputFormat(Enum):
 
     TEXT = "text"
     JSON = "json"
+
+
+class PlanFormat(Enum):
+    """How a plan is written to standard output."""
+
+    TEXT = "text"
+    JSON = "json"
+    NAME = "name"
+
+
+class RolloutFormat(Enum):
+    """How a rollout is told on standard output."""
+
+    TEXT = "text"
+    JSON = "json"
+    NAME = "name"
+    EVENTS = "events"
 
 
 class DryRun(Enum):
@@ -86,6 +107,11 @@ NamespaceName: TypeAlias = Annotated[
     str | None, typer.Option("--namespace", "-n", help="Namespace of objects that do not name one.")
 ]
 Output: TypeAlias = Annotated[OutputFormat, typer.Option("--output", "-o", help="Form of the result.")]
+PlanOutput: TypeAlias = Annotated[PlanFormat, typer.Option("--output", "-o", help="Form of the plan.")]
+RolloutOutput: TypeAlias = Annotated[
+    RolloutFormat,
+    typer.Option("--output", "-o", help="Form of the result; events tells each one as a line of JSON meanwhile."),
+]
 Kubeconfig: TypeAlias = Annotated[
     str | None, typer.Option("--kubeconfig", help="Path of the kubeconfig.", show_default="$KUBECONFIG")
 ]
@@ -161,7 +187,11 @@ ForceConflicts: TypeAlias = Annotated[
 ]
 Report: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--report", metavar="FILE", help="Write what was done, and what was waited for, here."),
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        help="Write what was done, and what was waited for, here, as JSON.",
+    ),
 ]
 Verbose: TypeAlias = Annotated[
     bool, typer.Option("--verbose", "-v", help="Tell every change of a count, line by line.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, assert_never
 
 import typer
 
@@ -14,8 +14,8 @@ from safeapply.cli.options import (
     Kubeconfig,
     Live,
     NamespaceName,
-    Output,
-    OutputFormat,
+    PlanFormat,
+    PlanOutput,
     Prune,
     Recursive,
     SaveTo,
@@ -40,7 +40,7 @@ def plan(  # noqa: PLR0913  one parameter for each option
     recursive: Recursive = False,
     namespace: NamespaceName = None,
     live: Live = None,
-    output: Output = OutputFormat.TEXT,
+    output: PlanOutput = PlanFormat.TEXT,
     prune: Prune = False,
     applyset: ApplySetName = None,
     selector: Selector = None,
@@ -100,14 +100,24 @@ def plan(  # noqa: PLR0913  one parameter for each option
         raise typer.Exit(CHANGES_PENDING)
 
 
-def show(made: Planned, output: OutputFormat) -> None:
+def show(made: Planned, output: PlanFormat) -> None:
     """Print a plan to standard output."""
+    if text := _printed(made, output).rstrip("\n"):
+        typer.echo(text)
+
+
+def _printed(made: Planned, output: PlanFormat) -> str:
+    from safeapply.report.outcome import would_be
     from safeapply.report.plan_json import plan_json
     from safeapply.report.plan_text import plan_text
+    from safeapply.report.results import name_lines
 
-    text = (
-        plan_json(made.plan)
-        if output is OutputFormat.JSON
-        else plan_text(made.plan, live=made.live, desired=made.desired)
-    )
-    typer.echo(text.rstrip("\n"))
+    match output:
+        case PlanFormat.TEXT:
+            return plan_text(made.plan, live=made.live, desired=made.desired)
+        case PlanFormat.JSON:
+            return plan_json(made.plan)
+        case PlanFormat.NAME:
+            return "\n".join(name_lines(would_be(made.plan, "deleted")))
+        case _:
+            assert_never(output)

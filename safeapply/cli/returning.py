@@ -9,8 +9,9 @@ from safeapply.adapters.kube import KubeCluster
 from safeapply.cli.options import DryRun
 from safeapply.cli.planning import plan_against
 from safeapply.cli.rights import Rights
-from safeapply.cli.session import Manner, carried_out, consent, refuse, replanning, tell
+from safeapply.cli.session import REFUSED, Manner, carried_out, consent, replanning
 from safeapply.cli.supervision import run_to_end
+from safeapply.cli.telling import refuse, tell
 from safeapply.cli.way_back import history_of, way_back
 from safeapply.errors import InterruptedRolloutError
 from safeapply.rollout.history import Record, Returned, State
@@ -39,13 +40,14 @@ def roll_back(manner: Manner) -> int:
                 made = await plan_against(wanted, cluster, dry_run=manner.dry_run is not DryRun.CLIENT)
             _introduce(record)
             if made.plan.refusals:
-                return refuse(made, manner)
+                refuse(made, manner.output)
+                return REFUSED
             if manner.dry_run is not DryRun.NONE:
-                tell([], made, manner)
+                tell([], made, manner.telling)
                 return 0
             if not made.plan.steps:
                 await history.mark(record, State.ROLLED_BACK)
-                tell([], made, manner)
+                tell([], made, manner.telling)
                 return 0
             await rights.check(made)
             await consent(made, manner)

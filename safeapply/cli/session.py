@@ -17,12 +17,13 @@ from safeapply.adapters.connection import Connection, connected
 from safeapply.adapters.istiod import IstiodPages
 from safeapply.adapters.kube import KubeCluster
 from safeapply.adapters.processes import has_ended, own_process
-from safeapply.adapters.terminal import dresser, listener_on
-from safeapply.cli.options import DryRun, OnTimeout, OutputFormat
+from safeapply.adapters.terminal import listener_on
+from safeapply.cli.options import DryRun, OnTimeout, RolloutFormat
 from safeapply.cli.planning import Planned, Wanted, plan_against
 from safeapply.cli.reach import Reach
 from safeapply.cli.rights import Rights
 from safeapply.cli.supervision import run_to_end
+from safeapply.cli.telling import EventStream, Telling, refuse, show, tell
 from safeapply.cli.way_back import OWN_MANAGERS, history_of, holder, way_back
 from safeapply.errors import (
     BarrierTimeoutError,
@@ -34,13 +35,8 @@ from safeapply.errors import (
     WorkloadFailedError,
 )
 from safeapply.plans.found import Found, found_by
-from safeapply.plans.plan import Action, Plan
-from safeapply.report.outcome import outcome_json, result_lines
-from safeapply.report.plan_json import plan_json
-from safeapply.report.plan_text import plan_text
-from safeapply.report.results import DRY_RUN_CLIENT, DRY_RUN_SERVER, result_line
 from safeapply.report.standing import standing
-from safeapply.resources.objects import Namespace, ResourceId
+from safeapply.resources.objects import Namespace
 from safeapply.rollout.events import Event
 from safeapply.rollout.executor import Fresh, RolloutOptions, carry_out
 from safeapply.rollout.history import Chronicle, History, Recorded, Returned
@@ -53,14 +49,11 @@ __all__ = [
     "carried_out",
     "consent",
     "planned_online",
-    "refuse",
     "replanning",
     "roll_out",
-    "tell",
 ]
 
 REFUSED = 4
-DRY_RUN = {DryRun.CLIENT: DRY_RUN_CLIENT, DryRun.SERVER: DRY_RUN_SERVER}
 
 Replan = Callable[[], Awaitable[Fresh]]
 
@@ -75,7 +68,7 @@ class Manner:
     kubeconfig: str | None
     context: str | None
     root_namespace: Namespace
-    output: OutputFormat
+    output: RolloutFormat
     yes: bool
     dry_run: DryRun
     force_conflicts: bool
@@ -97,6 +90,11 @@ class Manner:
     """Where the JSON report of the rollout goes, beside what is printed."""
     check: Callable[[Planned], None] | None = None
     """Raises unless the plan is the one that was agreed to before."""
+
+    @property
+    def telling(self) -> Telling:
+        """How its result is told."""
+        return Telling(self.output, self.dry_run, self.deletion, self.report)
 
 
 def planned_online(wants: Wants, *, kubeconfig: str | None, context: str | None) -> Planned:
@@ -134,12 +132,13 @@ def roll_out(wants: Wants, manner: Manner) -> int:
             if manner.check is not None:
                 manner.check(made)
             if made.plan.refusals:
-                return refuse(made, manner)
+                refuse(made, manner.output)
+                return REFUSED
             history = history_of(cluster, manner.root_namespace)
             if not made.plan.steps or manner.dry_run is not DryRun.NONE:
                 if manner.record and manner.dry_run is DryRun.NONE:
                     await _conclude(history, made)
-                tell([], made, manner)
+                tell([], made, manner.telling)
                 return 0
             await rights.check(made)
             await consent(made, manner)
@@ -214,6 +213,7 @@ async def carried_out(
         SafeApplyError: with the exit code that belongs to it.
     """
     clock, events = SystemClock(), list[Event]()
+    stream = EventStream() if manner.output is RolloutFormat.EVENTS else None
     proxies = manner.reach.proxies(connection)
     pages = IstiodPages(connection)
     options = RolloutOptions(
@@ -230,10 +230,14 @@ async def carried_out(
         lock=Lock(manner.lock_namespace, holder(), own_process(), has_ended, patience=manner.lock_timeout),
     )
     try:
-        async with listener_on(sys.stderr, os.environ, clock=clock, verbose=manner.verbose) as listener:
+        # A picture on standard error and lines on standard output would write over each other on one terminal.
+        lines = manner.verbose or (stream is not None and sys.stdout.isatty())
+        async with listener_on(sys.stderr, os.environ, clock=clock, verbose=lines) as listener:
 
             def emit(event: Event) -> None:
                 events.append(event)
+                if stream is not None:
+                    stream(event)
                 listener(event)
 
             await carry_out(made.plan, cluster=cluster, proxies=proxies, clock=clock, emit=emit, options=options)
@@ -241,46 +245,8 @@ async def carried_out(
         raise InterruptedRolloutError(f"interrupted: {standing(progress_of(events, made.plan))}") from None
     finally:
         await asyncio.gather(proxies.close(), pages.close())
-        tell(events, made, manner)
+        tell(events, made, manner.telling, stream)
     return 0
-
-
-def tell(events: list[Event], made: Planned, manner: Manner) -> None:
-    """Print the result to standard output: of a dry-run what would be, else what was written."""
-    dry = manner.dry_run is not DryRun.NONE
-    if manner.report is not None and not dry:
-        manner.report.write_text(outcome_json(events, made.plan))
-    if dry and manner.output is OutputFormat.TEXT:
-        show(made)
-        text = _would_be(made.plan, DRY_RUN[manner.dry_run], manner.deletion)
-    elif dry:
-        text = plan_json(made.plan)
-    elif manner.output is OutputFormat.JSON:
-        text = outcome_json(events, made.plan)
-    else:
-        text = "\n".join(result_lines(made.plan, events))
-    if text.strip():
-        typer.echo(text.rstrip("\n"))
-
-
-def _would_be(plan: Plan, how: str, deletion: str) -> str:
-    """Return kubectl's lines for what a dry-run would write."""
-    words: dict[ResourceId, str] = {}
-    for operation in (operation for step in plan.steps for operation in step.operations):
-        one = operation.resource.id
-        known = "configured" if one in plan.versions else "created"
-        words[one] = deletion if operation.action is Action.DELETE else known
-    words.update(dict.fromkeys(plan.unchanged, "unchanged"))
-    return "\n".join(result_line(one, word, dry_run=how) for one, word in words.items())
-
-
-def refuse(made: Planned, manner: Manner) -> int:
-    """Show the request that would fail; nothing has been written."""
-    if manner.output is OutputFormat.JSON:
-        typer.echo(plan_json(made.plan).rstrip("\n"))
-    else:
-        show(made)
-    return REFUSED
 
 
 async def consent(made: Planned, manner: Manner) -> None:
@@ -308,9 +274,3 @@ async def _line() -> str:
     finally:
         loop.remove_reader(sys.stdin)
     return sys.stdin.readline()
-
-
-def show(made: Planned) -> None:
-    """Print a plan to standard error."""
-    style = dresser(sys.stderr, os.environ)
-    typer.echo(plan_text(made.plan, live=made.live, desired=made.desired, style=style), err=True)

@@ -12,7 +12,7 @@ from safeapply.resources.objects import ResourceId
 from safeapply.rollout.events import Event, Settled, Stopped, Wrote
 from safeapply.rollout.progress import Progress, StepProgress, progress_of
 
-__all__ = ["FORMAT_VERSION", "outcome_document", "outcome_json", "result_lines"]
+__all__ = ["FORMAT_VERSION", "final_words", "outcome_document", "outcome_json", "result_lines", "would_be"]
 
 FORMAT_VERSION: Final = "1"
 SLOWEST: Final = 3
@@ -48,13 +48,32 @@ def outcome_document(events: Iterable[Event], plan: Plan | None = None) -> dict[
 
 def result_lines(plan: Plan, events: Iterable[Event]) -> tuple[str, ...]:
     """Return kubectl's line for every object: what was written in the end, then what needed no write."""
+    return tuple(result_line(one, word) for one, word in final_words(plan, events).items())
+
+
+def final_words(plan: Plan, events: Iterable[Event]) -> dict[ResourceId, str]:
+    """Return kubectl's word for every object: what was written in the end, then what needed no write."""
     words: dict[ResourceId, str] = {}
     for event in events:
         if isinstance(event, Wrote):
             # A bridge creates and the desired version configures: to the user the object was created.
             words[event.resource] = _stronger(words.get(event.resource), event.word)
-    written = [result_line(one, word) for one, word in words.items()]
-    return (*written, *(result_line(one, "unchanged") for one in plan.unchanged))
+    return words | {one: "unchanged" for one in plan.unchanged if one not in words}
+
+
+def would_be(plan: Plan, deletion: str) -> dict[ResourceId, str]:
+    """Return kubectl's word for every object, as a rollout of the plan would have it.
+
+    Args:
+        plan: the plan.
+        deletion: the word for what is taken away: deleted, or pruned.
+    """
+    words: dict[ResourceId, str] = {}
+    for operation in (operation for step in plan.steps for operation in step.operations):
+        one = operation.resource.id
+        known = "configured" if one in plan.versions else "created"
+        words[one] = deletion if operation.action is Action.DELETE else known
+    return words | dict.fromkeys(plan.unchanged, "unchanged")
 
 
 def _stronger(earlier: str | None, word: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from safeapply.resources.objects import ResourceId
 
-__all__ = ["DRY_RUN_CLIENT", "DRY_RUN_SERVER", "result_line", "summary_line"]
+__all__ = ["DRY_RUN_CLIENT", "DRY_RUN_SERVER", "name_lines", "result_line", "summary_line"]
 
 DRY_RUN_CLIENT = "dry run"
 DRY_RUN_SERVER = "server dry run"
@@ -23,6 +23,11 @@ def result_line(resource: ResourceId, word: str, *, dry_run: str = "") -> str:
     """
     suffix = f" ({dry_run})" if dry_run else ""
     return f"{resource.group_kind}/{resource.name} {word}{suffix}"
+
+
+def name_lines(resources: Iterable[ResourceId]) -> tuple[str, ...]:
+    """Return ``destinationrule.networking.istio.io/reviews`` for each object, as ``-o name`` of kubectl does."""
+    return tuple(f"{one.group_kind}/{one.name}" for one in resources)
 
 
 def summary_line(words: Iterable[str]) -> str:

@@ -1,0 +1,116 @@
+"""What a rollout says: its result on standard output, plans to look at on standard error, and the report's file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, assert_never
+
+import typer
+
+from safeapply.adapters.clock import SystemClock
+from safeapply.adapters.terminal import dresser
+from safeapply.cli.options import DryRun, RolloutFormat
+from safeapply.cli.planning import Planned
+from safeapply.report.event_lines import EventLines
+from safeapply.report.outcome import final_words, outcome_json, result_lines, would_be
+from safeapply.report.plan_json import plan_json
+from safeapply.report.plan_text import plan_text
+from safeapply.report.results import DRY_RUN_CLIENT, DRY_RUN_SERVER, name_lines, result_line
+from safeapply.resources.objects import ResourceId
+from safeapply.rollout.events import Event
+
+__all__ = ["EventStream", "Telling", "refuse", "show", "tell"]
+
+DRY_RUN: Final = {DryRun.CLIENT: DRY_RUN_CLIENT, DryRun.SERVER: DRY_RUN_SERVER}
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How a result is told."""
+
+    output: RolloutFormat
+    dry_run: DryRun
+    deletion: str
+    """The word for what is taken away."""
+    report: Path | None
+    """Where the report goes, beside what is printed."""
+
+
+@dataclass(slots=True)
+class EventStream:
+    """Writes each event as a line to standard output, at once.
+
+    Whoever reads may leave: the rollout goes on, since it is safer ended than cut off, and says nothing more.
+    """
+
+    lines: EventLines = field(default_factory=lambda: EventLines(SystemClock().wall()))
+
+    def __call__(self, event: Event) -> None:
+        """Write the next event."""
+        write_quietly(self.lines.line(event) + "\n")
+
+
+def write_quietly(text: str) -> None:
+    """Write to standard output and flush; a reader that has gone is no error."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def tell(events: Sequence[Event], made: Planned, how: Telling, stream: EventStream | None = None) -> None:
+    """Print the result to standard output: of a dry-run what would be, else what was written."""
+    dry = how.dry_run is not DryRun.NONE
+    if how.report is not None and not dry:
+        how.report.write_text(outcome_json(events, made.plan))
+    words = would_be(made.plan, how.deletion) if dry else None
+    text = _result(events, made, how, words, stream or EventStream())
+    if text.strip():
+        write_quietly(text.rstrip("\n") + "\n")
+
+
+def refuse(made: Planned, output: RolloutFormat) -> None:
+    """Show the request that would fail; nothing has been written."""
+    match output:
+        case RolloutFormat.JSON:
+            typer.echo(plan_json(made.plan).rstrip("\n"))
+        case RolloutFormat.EVENTS:
+            show(made)
+            typer.echo(EventStream().lines.result(made.plan, ()))
+        case RolloutFormat.TEXT | RolloutFormat.NAME:
+            show(made)
+
+
+def show(made: Planned) -> None:
+    """Print a plan to standard error."""
+    style = dresser(sys.stderr, os.environ)
+    typer.echo(plan_text(made.plan, live=made.live, desired=made.desired, style=style), err=True)
+
+
+def _result(
+    events: Sequence[Event],
+    made: Planned,
+    how: Telling,
+    words: Mapping[ResourceId, str] | None,
+    stream: EventStream,
+) -> str:
+    match how.output:
+        case RolloutFormat.TEXT if words is not None:
+            show(made)
+            return "\n".join(result_line(*one, dry_run=DRY_RUN[how.dry_run]) for one in words.items())
+        case RolloutFormat.TEXT:
+            return "\n".join(result_lines(made.plan, events))
+        case RolloutFormat.JSON:
+            return plan_json(made.plan) if words is not None else outcome_json(events, made.plan)
+        case RolloutFormat.NAME:
+            return "\n".join(name_lines(words if words is not None else final_words(made.plan, events)))
+        case RolloutFormat.EVENTS:
+            return stream.lines.result(made.plan, events, words)
+        case _:
+            assert_never(how.output)

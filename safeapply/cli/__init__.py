@@ -1,4 +1,4 @@
-"""The command line: the one place that wires ports to adapters.
+"""The command line: words in, ``safeapply.commands`` carries them out, and what is printed.
 
 Commands import what they need when they run, so that ``safeapply --help`` answers at once.
 """

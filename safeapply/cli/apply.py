@@ -84,15 +84,17 @@ def apply(  # noqa: PLR0913  one parameter for each option
     from dataclasses import replace
 
     from safeapply.cli.durations import seconds_of
-    from safeapply.cli.inputs import Pruning
-    from safeapply.cli.planning import Files, Wanted
-    from safeapply.cli.reach import reach_of
     from safeapply.cli.saved import load
-    from safeapply.cli.session import Manner, roll_out
+    from safeapply.cli.session import Terminal, rolled_out
+    from safeapply.cli.telling import Telling
+    from safeapply.commands.inputs import Pruning
+    from safeapply.commands.manner import Manner
+    from safeapply.commands.planning import Files, Wanted
+    from safeapply.commands.reach import reach_of
     from safeapply.errors import UsageError
     from safeapply.resources.objects import Namespace
 
-    files = Files(filename, recursive, namespace)
+    files, seconds = Files(filename, recursive, namespace), seconds_of(soak, option="--soak")
 
     pruning = Pruning(prune, selector, applyset)
 
@@ -103,31 +105,30 @@ def apply(  # noqa: PLR0913  one parameter for each option
     def wants(default: Namespace) -> Wanted:
         if saved is not None:
             return saved.wanted
-        wanted = Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=soak)
+        wanted = Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=seconds)
         return replace(wanted, checked=not skip_checks)
 
     manner = Manner(
+        reach=reach_of(via, proxy_addresses, max_connections, exclude),
         kubeconfig=kubeconfig,
         context=context,
         root_namespace=Namespace(istio_namespace),
-        output=output,
-        yes=yes or saved is not None,
-        check=saved.check if saved is not None else None,
         dry_run=dry_run,
         force_conflicts=force_conflicts,
         barrier_timeout=seconds_of(barrier_timeout, option="--barrier-timeout"),
         timeout=seconds_of(timeout, option="--timeout"),
         on_timeout=on_timeout,
         record=not no_record,
-        soak=seconds_of(soak, option="--soak"),
         lock_timeout=seconds_of(lock_timeout, option="--lock-timeout"),
-        lock_namespace=Namespace(lock_namespace or istio_namespace),
-        reach=reach_of(via, proxy_addresses, max_connections, exclude),
-        verbose=verbose,
+        lock_namespace=Namespace(lock_namespace) if lock_namespace else None,
+        soak=seconds,
         deletion="pruned",
-        report=report,
+        any_plan=yes and saved is None,
+        check=saved.check if saved is not None else None,
     )
-    raise typer.Exit(roll_out(wants, manner))
+    telling = Telling(output, dry_run, manner.deletion, report)
+    terminal = Terminal(telling, yes or saved is not None, verbose)
+    raise typer.Exit(rolled_out(wants, manner, terminal))
 
 
 def delete(  # noqa: PLR0913  one parameter for each option
@@ -159,34 +160,33 @@ def delete(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Delete the objects of manifests: routes first, and what they name when no proxy names it any more."""
     from safeapply.cli.durations import seconds_of
-    from safeapply.cli.planning import Files, Wanted
-    from safeapply.cli.reach import reach_of
-    from safeapply.cli.session import Manner, roll_out
+    from safeapply.cli.session import Terminal, rolled_out
+    from safeapply.cli.telling import Telling
+    from safeapply.commands.manner import Manner
+    from safeapply.commands.planning import Files, Wanted
+    from safeapply.commands.reach import reach_of
     from safeapply.resources.objects import Namespace
 
-    files = Files(filename, recursive, namespace)
+    files, seconds = Files(filename, recursive, namespace), seconds_of(soak, option="--soak")
 
     def wants(default: Namespace) -> Wanted:
-        return Wanted.deleted(files, default, root=istio_namespace, soak=soak)
+        return Wanted.deleted(files, default, root=istio_namespace, soak=seconds)
 
     manner = Manner(
+        reach=reach_of(via, proxy_addresses, max_connections, exclude),
         kubeconfig=kubeconfig,
         context=context,
         root_namespace=Namespace(istio_namespace),
-        output=output,
-        yes=yes,
         dry_run=dry_run,
-        force_conflicts=False,
         barrier_timeout=seconds_of(barrier_timeout, option="--barrier-timeout"),
         timeout=seconds_of(timeout, option="--timeout"),
         on_timeout=on_timeout,
         record=not no_record,
-        soak=seconds_of(soak, option="--soak"),
         lock_timeout=seconds_of(lock_timeout, option="--lock-timeout"),
-        lock_namespace=Namespace(lock_namespace or istio_namespace),
-        reach=reach_of(via, proxy_addresses, max_connections, exclude),
-        verbose=verbose,
-        deletion="deleted",
-        report=report,
+        lock_namespace=Namespace(lock_namespace) if lock_namespace else None,
+        soak=seconds,
+        any_plan=yes,
     )
-    raise typer.Exit(roll_out(wants, manner))
+    telling = Telling(output, dry_run, manner.deletion, report)
+    terminal = Terminal(telling, yes, verbose)
+    raise typer.Exit(rolled_out(wants, manner, terminal))

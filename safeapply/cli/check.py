@@ -11,7 +11,7 @@ from safeapply.cli.options import Context, Filenames, IstioNamespace, Kubeconfig
 
 if TYPE_CHECKING:
     from safeapply.checks.findings import Severity
-    from safeapply.cli.checking import Looked
+    from safeapply.commands.checking import Looked
 
 __all__ = ["check"]
 
@@ -68,8 +68,9 @@ def check(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Find requests that fail and rules that do nothing, in files or in a cluster; write nothing."""
     from safeapply.checks.findings import Severity
-    from safeapply.cli.checking import CLUSTER, check_cluster, check_files
-    from safeapply.cli.planning import Files
+    from safeapply.cli.supervision import run_to_end
+    from safeapply.commands.checking import CLUSTER, check_cluster, check_files
+    from safeapply.commands.planning import Files
     from safeapply.errors import UsageError
     from safeapply.istio.snapshot import MeshSettings
     from safeapply.resources.objects import Namespace
@@ -81,7 +82,7 @@ def check(  # noqa: PLR0913  one parameter for each option
     files, mesh = Files(filename, recursive, namespace), MeshSettings(Namespace(istio_namespace))
     online = live == CLUSTER or (live is None and not filename)
     looked = (
-        check_cluster(files, mesh, kubeconfig=kubeconfig, context=context)
+        run_to_end(check_cluster(files, mesh, kubeconfig=kubeconfig, context=context))
         if online
         else check_files(files, live, mesh)
     )

@@ -8,6 +8,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from safeapply.commands.choices import DryRun, OnTimeout, Via
+
 __all__ = [
     "ApplySetName",
     "Context",
@@ -71,29 +73,6 @@ class RolloutFormat(Enum):
     JSON = "json"
     NAME = "name"
     EVENTS = "events"
-
-
-class DryRun(Enum):
-    """Whether anything is written."""
-
-    NONE = "none"
-    CLIENT = "client"
-    SERVER = "server"
-
-
-class OnTimeout(Enum):
-    """What is done when a wait takes too long."""
-
-    STOP = "stop"
-    ROLLBACK = "rollback"
-
-
-class Via(Enum):
-    """How the admin ports of the Envoys are reached."""
-
-    PORT_FORWARD = "port-forward"
-    EXEC = "exec"
-    URL = "url"
 
 
 Filenames: TypeAlias = Annotated[

@@ -25,7 +25,7 @@ from safeapply.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from safeapply.cli.planning import Planned
+    from safeapply.commands.planning import Planned
 
 __all__ = ["plan", "show"]
 
@@ -61,20 +61,20 @@ def plan(  # noqa: PLR0913  one parameter for each option
     from dataclasses import replace
 
     from safeapply.cli.durations import seconds_of
-    from safeapply.cli.inputs import Pruning
-    from safeapply.cli.planning import Files, Wanted, plan_offline
+    from safeapply.commands.inputs import Pruning
+    from safeapply.commands.planning import Files, Wanted, plan_offline
     from safeapply.errors import UsageError
     from safeapply.resources.objects import Namespace
 
     if out is not None and (live is not None or explain):
         raise UsageError("--out saves a plan for a cluster; it goes neither with --live nor with --explain")
-    files = Files(filename, recursive, namespace)
+    files, seconds = Files(filename, recursive, namespace), seconds_of(soak, option="--soak")
     asked: list[Wanted] = []
 
     pruning = Pruning(prune, selector, applyset)
 
     def wants(default: Namespace) -> Wanted:
-        wanted = Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=soak)
+        wanted = Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=seconds)
         wanted = replace(wanted, checked=not skip_checks)
         asked.append(wanted)
         return replace(wanted, explain=explain)
@@ -90,7 +90,6 @@ def plan(  # noqa: PLR0913  one parameter for each option
     if out is not None and not made.plan.refusals:
         from safeapply.cli.saved import Request, save
 
-        seconds = seconds_of(soak, option="--soak")
         request = Request(pruning, namespace or "", istio_namespace, seconds, checked=not skip_checks)
         save(out, request, asked[0], made)
         typer.echo(f"saved; carry it out with: safeapply apply {out}", err=True)

@@ -53,7 +53,7 @@ def rbac(  # noqa: PLR0913  one parameter for each option
     With -f exactly for these files; without, for all that a mesh is configured by. The files of tomorrow may hold
     other kinds, or other Secrets: then print it again.
     """
-    from safeapply.cli.inputs import Pruning, manifests_of
+    from safeapply.commands.inputs import Pruning, manifests_of
     from safeapply.plans.rights import Way, deleting, executing, general, pruning, reading, writing
     from safeapply.report.rbac import rbac_yaml
     from safeapply.resources.objects import Namespace

@@ -16,7 +16,6 @@ from safeapply.cli.options import (
     LockNamespace,
     LockTimeout,
     MaxConnections,
-    OnTimeout,
     ProxyAddresses,
     Report,
     RolloutFormat,
@@ -59,29 +58,26 @@ def rollback(  # noqa: PLR0913  one parameter for each option
     The values of Secrets are not kept: a Secret that was changed or deleted stays as it is, and is named.
     """
     from safeapply.cli.durations import seconds_of
-    from safeapply.cli.reach import reach_of
-    from safeapply.cli.returning import roll_back
-    from safeapply.cli.session import Manner
+    from safeapply.cli.session import Terminal, rolled_back
+    from safeapply.cli.telling import Telling
+    from safeapply.commands.manner import Manner
+    from safeapply.commands.reach import reach_of
     from safeapply.resources.objects import Namespace
 
     manner = Manner(
+        reach=reach_of(via, proxy_addresses, max_connections, exclude),
         kubeconfig=kubeconfig,
         context=context,
         root_namespace=Namespace(istio_namespace),
-        output=output,
-        yes=yes,
         dry_run=dry_run,
         force_conflicts=force_conflicts,
         barrier_timeout=seconds_of(barrier_timeout, option="--barrier-timeout"),
         timeout=seconds_of(timeout, option="--timeout"),
-        on_timeout=OnTimeout.STOP,
-        record=True,
         lock_timeout=seconds_of(lock_timeout, option="--lock-timeout"),
-        lock_namespace=Namespace(lock_namespace or istio_namespace),
+        lock_namespace=Namespace(lock_namespace) if lock_namespace else None,
         soak=seconds_of(soak, option="--soak"),
-        reach=reach_of(via, proxy_addresses, max_connections, exclude),
-        verbose=verbose,
-        deletion="deleted",
-        report=report,
+        any_plan=yes,
     )
-    raise typer.Exit(roll_back(manner))
+    telling = Telling(output, dry_run, manner.deletion, report)
+    terminal = Terminal(telling, yes, verbose)
+    raise typer.Exit(rolled_back(manner, terminal))

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from safeapply import __version__
-from safeapply.cli.inputs import Pruning
-from safeapply.cli.planning import Planned, Wanted
+from safeapply.commands.inputs import Pruning
+from safeapply.commands.planning import Planned, Wanted
 from safeapply.errors import StalePlanError, UsageError
 from safeapply.istio.kinds import POD
 from safeapply.plans.rights import LISTED_KINDS

@@ -13,8 +13,9 @@ import typer
 
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.terminal import dresser
-from safeapply.cli.options import DryRun, RolloutFormat
-from safeapply.cli.planning import Planned
+from safeapply.cli.options import RolloutFormat
+from safeapply.commands.choices import DryRun
+from safeapply.commands.planning import Planned
 from safeapply.report.event_lines import EventLines
 from safeapply.report.outcome import final_words, outcome_json, result_lines, would_be
 from safeapply.report.plan_json import plan_json

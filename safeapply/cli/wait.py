@@ -49,10 +49,11 @@ def wait(  # noqa: PLR0913  one parameter for each option
     verbose: Verbose = False,
 ) -> None:
     """Wait until the Envoys themselves show that a subset, a route or a removal has reached every one of them."""
-    from safeapply.cli.conditions import condition_of
     from safeapply.cli.durations import seconds_of
-    from safeapply.cli.reach import reach_of
-    from safeapply.cli.waiting import Terms, wait_for
+    from safeapply.cli.waiting import wait_and_tell
+    from safeapply.commands.conditions import condition_of
+    from safeapply.commands.reach import reach_of
+    from safeapply.commands.waiting import Terms
     from safeapply.resources.objects import Namespace
 
     patience = seconds_of(timeout, option="--timeout")
@@ -62,11 +63,9 @@ def wait(  # noqa: PLR0913  one parameter for each option
         texts=tuple(dict.fromkeys(condition)),
         namespace=Namespace(namespace) if namespace else None,
         patience=patience,
-        output=output,
         reach=reach_of(via, proxy_addresses, max_connections, exclude),
         root_namespace=Namespace(istio_namespace),
         kubeconfig=kubeconfig,
         context=context,
-        verbose=verbose,
     )
-    wait_for(terms)
+    wait_and_tell(terms, output, verbose=verbose)

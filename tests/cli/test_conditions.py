@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from safeapply.cli.conditions import condition_of
+from safeapply.commands.conditions import condition_of
 from safeapply.errors import UsageError
 from safeapply.plans.conditions import Condition, Deleted, RoutesShown, RuleShown, SubsetReady, SubsetUnused
 from safeapply.resources.objects import Namespace, ResourceId

@@ -20,7 +20,7 @@ from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.connection import Connection, connected
 from safeapply.adapters.kube import KubeCluster
 from safeapply.adapters.permissions import check_rights
-from safeapply.cli.planning import Wanted, plan_against
+from safeapply.commands.planning import Wanted, plan_against
 from safeapply.plans.rights import Way, executing
 from safeapply.ports import Clock
 from safeapply.resources.objects import Namespace

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safeapply.cli.planning import Wanted
+from safeapply.commands.planning import Wanted
 from safeapply.errors import SafeApplyError
 from safeapply.resources.objects import Namespace
 from tests.fuzz.amounts import few, many

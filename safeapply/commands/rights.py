@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from safeapply.adapters.connection import Connection
 from safeapply.adapters.permissions import Plural, check_rights, lacking
-from safeapply.cli.planning import Planned
+from safeapply.commands.planning import Planned
 from safeapply.errors import ForbiddenError
 from safeapply.istio.kinds import POD
 from safeapply.istio.proxies import proxy_of_pod

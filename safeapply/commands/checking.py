@@ -1,4 +1,4 @@
-"""From the command line to findings: of files, of a cluster, or of files over either."""
+"""From manifests and clusters to findings: of files, of a cluster, or of files over either."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from safeapply.adapters.kube import KubeCluster
 from safeapply.checks.check import Checked, check
 from safeapply.checks.mutual_tls import Encounter, encounters
 from safeapply.checks.scene import Sight, scene_of
-from safeapply.cli.inputs import manifests_of
-from safeapply.cli.planning import Files
-from safeapply.cli.supervision import run_to_end
+from safeapply.commands.inputs import manifests_of
+from safeapply.commands.planning import Files
 from safeapply.istio.kinds import NEWEST, POD, ROUTING_KINDS, WORKLOAD_KINDS
 from safeapply.istio.snapshot import MeshSettings
 from safeapply.plans.references import KUBERNETES_GATEWAY
@@ -60,20 +59,17 @@ def check_files(files: Files, live: str | None, mesh: MeshSettings) -> Looked:
     return _over(_by_id(found), _by_id(files.read(default)), sight)
 
 
-def check_cluster(files: Files, mesh: MeshSettings, *, kubeconfig: str | None, context: str | None) -> Looked:
+async def check_cluster(files: Files, mesh: MeshSettings, *, kubeconfig: str | None, context: str | None) -> Looked:
     """Check what a cluster holds, or manifests as if they were applied to it; nothing is written.
 
     Raises:
         ManifestsError: every fault of every file.
         ClusterError: the server cannot be reached.
     """
+    async with connected(kubeconfig=kubeconfig, context=context) as connection:
+        manifests = _by_id(files.read(Namespace(connection.namespace)) if files.filenames else ())
+        live = _by_id(await KubeCluster(connection).list(READ_KINDS))
 
-    async def look() -> tuple[Objects, Objects]:
-        async with connected(kubeconfig=kubeconfig, context=context) as connection:
-            manifests = files.read(Namespace(connection.namespace)) if files.filenames else ()
-            return _by_id(await KubeCluster(connection).list(READ_KINDS)), _by_id(manifests)
-
-    live, manifests = run_to_end(look())
     sight = Sight(mesh)
     if manifests:
         return _over(live, manifests, sight)

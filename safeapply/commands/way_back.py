@@ -11,7 +11,7 @@ from typing import Final
 from safeapply.adapters.applier import FIELD_MANAGER
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.ownership import CLIENT_SIDE_MANAGERS
-from safeapply.cli.planning import Wanted
+from safeapply.commands.planning import Wanted
 from safeapply.plans.found import Found
 from safeapply.ports import Cluster
 from safeapply.resources.objects import Namespace, Resource

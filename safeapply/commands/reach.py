@@ -11,7 +11,7 @@ from safeapply.adapters.admin import AdminPorts
 from safeapply.adapters.connection import Connection
 from safeapply.adapters.envoy import PortForward
 from safeapply.adapters.exec import Exec
-from safeapply.cli.options import Via
+from safeapply.commands.choices import Via
 from safeapply.errors import UsageError
 from safeapply.plans.rights import Way
 

@@ -1,4 +1,4 @@
-"""From the command line to a plan: offline against a directory, or against a cluster."""
+"""From what is wanted to a plan: offline against a directory, or against a cluster."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from safeapply import __version__
-from safeapply.cli.durations import seconds_of
-from safeapply.cli.inputs import Pruning, manifests_of
+from safeapply.commands.inputs import Pruning, manifests_of
 from safeapply.istio.snapshot import MeshSettings
 from safeapply.plans.changes import Change, changes_between
 from safeapply.plans.plan import Plan, Refusal
@@ -58,19 +57,17 @@ class Wanted:
     """Whether the change is refused that would add an error at rest."""
 
     @classmethod
-    def applied(cls, files: Files, default: Namespace, *, pruning: Pruning, root: str, soak: str) -> Wanted:
+    def applied(cls, files: Files, default: Namespace, *, pruning: Pruning, root: str, soak: float) -> Wanted:
         """Return what ``apply`` and ``plan`` want: the objects of the files, and nothing that is pruned."""
         applyset = pruning.reference(Namespace(files.namespace or ""))
         manifests = files.read(default)
-        seconds = seconds_of(soak, option="--soak")
-        return cls(manifests, pruning.doomed(manifests), Namespace(root), seconds, applyset=applyset)
+        return cls(manifests, pruning.doomed(manifests), Namespace(root), soak, applyset=applyset)
 
     @classmethod
-    def deleted(cls, files: Files, default: Namespace, *, root: str, soak: str) -> Wanted:
+    def deleted(cls, files: Files, default: Namespace, *, root: str, soak: float) -> Wanted:
         """Return what ``delete`` wants: nothing of the files."""
         named = frozenset(one.id for one in files.read(default))
-        seconds = seconds_of(soak, option="--soak")
-        return cls((), lambda one: one.id in named, Namespace(root), seconds, named, checked=False)
+        return cls((), lambda one: one.id in named, Namespace(root), soak, named, checked=False)
 
     def options(self, *, offline: bool) -> PlanOptions:
         """Return the planner's part of it."""

@@ -1,0 +1,1 @@
+"""What the commands do, whoever gives them. Ports meet adapters here; nothing is printed."""

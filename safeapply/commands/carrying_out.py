@@ -1,0 +1,223 @@
+"""A rollout from end to end: connect, plan, ask, carry out, tell. Ports meet adapters here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+
+from safeapply.adapters.clock import SystemClock
+from safeapply.adapters.connection import Connection, connected
+from safeapply.adapters.istiod import IstiodPages
+from safeapply.adapters.kube import KubeCluster
+from safeapply.adapters.processes import has_ended, own_process
+from safeapply.commands.choices import DryRun, OnTimeout
+from safeapply.commands.manner import Manner, Operator
+from safeapply.commands.planning import Planned, Wanted, plan_against
+from safeapply.commands.rights import Rights
+from safeapply.commands.way_back import OWN_MANAGERS, history_of, holder, way_back
+from safeapply.errors import (
+    BarrierTimeoutError,
+    ClusterError,
+    RefusedError,
+    RolledBackError,
+    WorkloadFailedError,
+)
+from safeapply.plans.found import Found, found_by
+from safeapply.resources.objects import Namespace
+from safeapply.rollout.events import Event
+from safeapply.rollout.executor import Fresh, RolloutOptions, carry_out
+from safeapply.rollout.history import Chronicle, History, Record, Recorded, Returned, State
+from safeapply.rollout.lock import Lock
+
+__all__ = ["Wants", "plan_online", "roll_back", "roll_out"]
+
+Replan = Callable[[], Awaitable[Fresh]]
+
+Wants = Callable[[Namespace], Wanted]
+"""What is wanted, once the default namespace is known."""
+
+
+async def plan_online(wants: Wants, *, kubeconfig: str | None, context: str | None) -> Planned:
+    """Plan against a cluster and write nothing.
+
+    Raises:
+        SafeApplyError: the cluster cannot be read, or the manifests cannot be used.
+    """
+    async with connected(kubeconfig=kubeconfig, context=context) as connection:
+        return await plan_against(wants(Namespace(connection.namespace)), KubeCluster(connection))
+
+
+async def roll_out(wants: Wants, manner: Manner, operator: Operator) -> Planned:
+    """Plan, ask, carry out, and return the plan; one with refusals was not begun.
+
+    Cancelled, it lets the writes that have begun come to their end, begins no other, and gives the Lease back.
+
+    Raises:
+        SafeApplyError: with the exit code that belongs to it.
+    """
+    async with _opened(manner, operator) as rollout:
+        wanted = wants(Namespace(rollout.connection.namespace))
+        made = await rollout.planned(wanted)
+        if manner.check is not None:
+            manner.check(made)
+        if made.plan.refusals:
+            operator.refused(made)
+            return made
+        if not made.plan.steps or manner.dry_run is not DryRun.NONE:
+            if manner.record and manner.dry_run is DryRun.NONE:
+                await _conclude(rollout.history, made)
+            operator.ended(made, ())
+            return made
+        await rollout.agreed(made)
+        found = found_by(made.plan, made.live, OWN_MANAGERS)
+        chronicle = Recorded(rollout.history, found) if manner.record else None
+        try:
+            await rollout.carried_out(made, wanted, chronicle)
+        except (BarrierTimeoutError, WorkloadFailedError) as error:
+            if manner.on_timeout is OnTimeout.STOP:
+                raise
+            operator.say(f"error: {error}\nrolling back to what the rollout found")
+            await rollout.gone_back(found, chronicle)
+            raise RolledBackError(error) from error
+        return made
+
+
+async def roll_back(manner: Manner, operator: Operator) -> Planned:
+    """Find the record of the last rollout, plan the way back, ask, and go it.
+
+    Raises:
+        UsageError: there is nothing to go back from.
+        SafeApplyError: with the exit code that belongs to it.
+    """
+    async with _opened(manner, operator) as rollout:
+        async with rollout.rights.all_named():
+            record = await rollout.history.latest()
+        wanted = way_back(record.found, manner.root_namespace, manner.soak)
+        made = await rollout.planned(wanted)
+        _introduce(record, operator)
+        if made.plan.refusals:
+            operator.refused(made)
+            return made
+        if not made.plan.steps or manner.dry_run is not DryRun.NONE:
+            if manner.dry_run is DryRun.NONE:
+                await rollout.history.mark(record, State.ROLLED_BACK)
+            operator.ended(made, ())
+            return made
+        await rollout.agreed(made)
+        await rollout.carried_out(made, wanted, Returned(rollout.history, record))
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Rollout:
+    """A rollout that is connected."""
+
+    connection: Connection
+    cluster: KubeCluster
+    rights: Rights
+    history: History
+    manner: Manner
+    operator: Operator
+
+    async def planned(self, wanted: Wanted) -> Planned:
+        async with self.rights.all_named():
+            return await plan_against(wanted, self.cluster, dry_run=self.manner.dry_run is not DryRun.CLIENT)
+
+    async def agreed(self, made: Planned) -> None:
+        await self.rights.check(made)
+        await self.operator.agree(made)
+
+    async def carried_out(self, made: Planned, wanted: Wanted, chronicle: Chronicle | None) -> None:
+        events, clock = list[Event](), SystemClock()
+        proxies, pages = self.manner.reach.proxies(self.connection), IstiodPages(self.connection)
+        options = self._options(made, wanted, chronicle, pages)
+        try:
+            async with self.operator.listening() as listener:
+
+                def emit(event: Event) -> None:
+                    events.append(event)
+                    listener(event)
+
+                await carry_out(
+                    made.plan, cluster=self.cluster, proxies=proxies, clock=clock, emit=emit, options=options
+                )
+        finally:
+            await asyncio.gather(proxies.close(), pages.close())
+            self.operator.ended(made, events)
+
+    def _options(
+        self, made: Planned, wanted: Wanted, chronicle: Chronicle | None, pages: IstiodPages
+    ) -> RolloutOptions:
+        manner = self.manner
+        return RolloutOptions(
+            istiods=pages,
+            root_namespace=manner.root_namespace,
+            exclude=manner.reach.exclude,
+            live=made.live,
+            replan=self._replanning(wanted),
+            any_plan=manner.any_plan,
+            barrier_timeout=manner.barrier_timeout,
+            timeout=manner.timeout,
+            chronicle=chronicle,
+            deletion=manner.deletion,
+            lock=Lock(manner.lease_namespace, holder(), own_process(), has_ended, patience=manner.lock_timeout),
+        )
+
+    def _replanning(self, wanted: Wanted) -> Replan:
+        """Return what plans once more, when the mesh has changed meanwhile."""
+
+        async def replan() -> Fresh:
+            # What the operator has agreed to is not judged again half-way.
+            again = await plan_against(replace(wanted, checked=False), self.cluster)
+            return Fresh(again.plan, again.live)
+
+        return replan
+
+    async def gone_back(self, found: tuple[Found, ...], chronicle: Recorded | None) -> None:
+        """Plan the way back and go it; it has as much time as the way there had.
+
+        Raises:
+            SafeApplyError: it is refused, or does not end either.
+        """
+        record = chronicle.record if chronicle else None
+        wanted = way_back(record.found if record else found, self.manner.root_namespace, self.manner.soak)
+        made = await plan_against(wanted, self.cluster)
+        if made.plan.refusals:
+            self.operator.refused(made)
+            raise RefusedError(
+                "there is no safe way back; the mesh is in a safe state, and nothing more was written"
+            )
+        back = Returned(chronicle.history, record) if chronicle and record else None
+        again = replace(self, manner=replace(self.manner, deletion="deleted", check=None))
+        await again.carried_out(made, wanted, back)
+
+
+@asynccontextmanager
+async def _opened(manner: Manner, operator: Operator) -> AsyncIterator[_Rollout]:
+    async with connected(kubeconfig=manner.kubeconfig, context=manner.context) as connection:
+        cluster = KubeCluster(connection, manner.force_conflicts)
+        rights = Rights(
+            connection,
+            cluster.plural,
+            manner.reach.way,
+            manner.root_namespace,
+            manner.lease_namespace,
+            manner.record,
+        )
+        yield _Rollout(connection, cluster, rights, history_of(cluster, manner.root_namespace), manner, operator)
+
+
+async def _conclude(history: History, made: Planned) -> None:
+    """Note the end of a run that was killed when all was written; whoever may not has nothing to note."""
+    with suppress(ClusterError):
+        await history.conclude(made.plan.unchanged, made.live)
+
+
+def _introduce(record: Record, operator: Operator) -> None:
+    """Say whose rollout this is about, and what cannot be put back."""
+    operator.say(f"back to what rollout {record.revision} of {record.by} found at {record.at}")
+    for one in record.found:
+        if one.lost:
+            operator.say(f"warning: {one.id} stays as it is: the values of Secrets are not kept")

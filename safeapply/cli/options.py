@@ -64,6 +64,8 @@ class PlanFormat(Enum):
     TEXT = "text"
     JSON = "json"
     NAME = "name"
+    MERMAID = "mermaid"
+    HTML = "html"
 
 
 class RolloutFormat(Enum):
@@ -86,7 +88,9 @@ NamespaceName: TypeAlias = Annotated[
     str | None, typer.Option("--namespace", "-n", help="Namespace of objects that do not name one.")
 ]
 Output: TypeAlias = Annotated[OutputFormat, typer.Option("--output", "-o", help="Form of the result.")]
-PlanOutput: TypeAlias = Annotated[PlanFormat, typer.Option("--output", "-o", help="Form of the plan.")]
+PlanOutput: TypeAlias = Annotated[
+    PlanFormat, typer.Option("--output", "-o", help="Form of the plan; html is one page that needs no other file.")
+]
 RolloutOutput: TypeAlias = Annotated[
     RolloutFormat,
     typer.Option("--output", "-o", help="Form of the result; events tells each one as a line of JSON meanwhile."),
@@ -169,7 +173,7 @@ Report: TypeAlias = Annotated[
     typer.Option(
         "--report",
         metavar="FILE",
-        help="Write what was done, and what was waited for, here, as JSON.",
+        help="Write what was done and waited for here: as JSON, or as a page where FILE ends in .html.",
     ),
 ]
 Verbose: TypeAlias = Annotated[

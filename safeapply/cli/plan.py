@@ -118,5 +118,13 @@ def _printed(made: Planned, output: PlanFormat) -> str:
             return plan_json(made.plan)
         case PlanFormat.NAME:
             return "\n".join(name_lines(would_be(made.plan, "deleted")))
+        case PlanFormat.MERMAID:
+            from safeapply.report.plan_mermaid import plan_mermaid
+
+            return plan_mermaid(made.plan)
+        case PlanFormat.HTML:
+            from safeapply.report.plan_page import plan_page
+
+            return plan_page(made.plan, live=made.live, desired=made.desired)
         case _:
             assert_never(output)

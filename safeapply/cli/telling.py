@@ -29,6 +29,9 @@ __all__ = ["EventStream", "Telling", "refuse", "show", "tell"]
 DRY_RUN: Final = {DryRun.CLIENT: DRY_RUN_CLIENT, DryRun.SERVER: DRY_RUN_SERVER}
 
 
+PAGES: Final = frozenset({".html", ".htm"})
+
+
 @dataclass(frozen=True, slots=True)
 class Telling:
     """How a result is told."""
@@ -69,7 +72,7 @@ def tell(events: Sequence[Event], made: Planned, how: Telling, stream: EventStre
     """Print the result to standard output: of a dry-run what would be, else what was written."""
     dry = how.dry_run is not DryRun.NONE
     if how.report is not None and not dry:
-        how.report.write_text(outcome_json(events, made.plan))
+        how.report.write_text(_report(events, made, how.report), encoding="utf-8")
     words = would_be(made.plan, how.deletion) if dry else None
     text = _result(events, made, how, words, stream or EventStream())
     if text.strip():
@@ -115,3 +118,12 @@ def _result(
             return stream.lines.result(made.plan, events, words)
         case _:
             assert_never(how.output)
+
+
+def _report(events: Sequence[Event], made: Planned, file: Path) -> str:
+    """Return the report in the form that the file's name asks for."""
+    if file.suffix.lower() not in PAGES:
+        return outcome_json(events, made.plan)
+    from safeapply.report.outcome_page import outcome_page
+
+    return outcome_page(events, made.plan)

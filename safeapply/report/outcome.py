@@ -7,12 +7,21 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from safeapply.plans.plan import Action, Operation, Plan
+from safeapply.report.propagation import propagation
 from safeapply.report.results import result_line
 from safeapply.resources.objects import ResourceId
 from safeapply.rollout.events import Event, Settled, Stopped, Wrote
 from safeapply.rollout.progress import Progress, StepProgress, progress_of
 
-__all__ = ["FORMAT_VERSION", "final_words", "outcome_document", "outcome_json", "result_lines", "would_be"]
+__all__ = [
+    "FORMAT_VERSION",
+    "final_words",
+    "outcome_document",
+    "outcome_json",
+    "outcome_of",
+    "result_lines",
+    "would_be",
+]
 
 FORMAT_VERSION: Final = "1"
 SLOWEST: Final = 3
@@ -35,7 +44,7 @@ def outcome_document(events: Iterable[Event], plan: Plan | None = None) -> dict[
     progress = progress_of(events, plan)
     return {
         "formatVersion": FORMAT_VERSION,
-        "outcome": "unchanged" if plan is not None and not plan.steps else _outcome(progress),
+        "outcome": "unchanged" if plan is not None and not plan.steps else outcome_of(progress),
         "seconds": _rounded(progress.now - progress.started),
         "secondsSinceFirstWrite": _rounded(_since_first_write(progress)),
         "soakSeconds": _rounded(sum(step.soaked for step in progress.steps)),
@@ -82,7 +91,8 @@ def _stronger(earlier: str | None, word: str) -> str:
     return earlier if earlier is not None and word == "unchanged" else word
 
 
-def _outcome(progress: Progress) -> str:
+def outcome_of(progress: Progress) -> str:
+    """Return how a rollout ended: settled, stopped, or unfinished."""
     match progress.ended:
         case Settled():
             return "settled"
@@ -121,6 +131,8 @@ def _barrier(step: StepProgress) -> dict[str, Any]:
         "proxies": step.proxies,
         "slowest": [{"proxy": proxy, "seconds": _rounded(at)} for proxy, at in step.slowest[:SLOWEST]],
     }
+    if figures := propagation(step):
+        told["propagationSeconds"] = {"p50": _rounded(figures.p50), "p99": _rounded(figures.p99)}
     if step.stragglers:
         told["stragglers"] = [{"proxy": one.proxy, "why": one.why} for one in step.stragglers]
     if step.left_out:

@@ -16,12 +16,12 @@ from typing import Final, TypeAlias, TypedDict
 from safeapply.checks.catalogue import NAMES
 from safeapply.plans.plan import Action, Plan, Refusal, Step
 from safeapply.report.alterations import Alteration, alterations
-from safeapply.report.wording import counted, expectation, proxies, rolled_out, short
+from safeapply.report.wording import counted, rolled_out, short, together
 from safeapply.resources.objects import Resource, ResourceId
 from safeapply.rollout.durations import duration
 from safeapply.xds.expectations import Expectation
 
-__all__ = ["Role", "Style", "plan_text"]
+__all__ = ["Role", "Style", "headline", "plan_text"]
 
 WIDTH = 100
 _MARGIN = 2
@@ -82,7 +82,7 @@ def plan_text(
 
 
 def _lines(plan: Plan, changed: Sequence[Sequence[Alteration]]) -> Iterator[_Line]:
-    yield _Line(Role.REFUSAL if plan.refusals else Role.HEADING, _headline(plan))
+    yield _Line(Role.REFUSAL if plan.refusals else Role.HEADING, headline(plan))
     for number, refusal in enumerate(plan.refusals, 1):
         yield from _refusal(number, refusal)
     for number, (step, altered) in enumerate(zip(plan.steps, changed, strict=True), 1):
@@ -100,7 +100,8 @@ def _lines(plan: Plan, changed: Sequence[Sequence[Alteration]]) -> Iterator[_Lin
         yield _Line(Role.PLAIN, f"{counted(len(plan.unchanged), 'object')} unchanged.")
 
 
-def _headline(plan: Plan) -> str:
+def headline(plan: Plan) -> str:
+    """Return what a plan comes to, in one line."""
     codes = {one.code for one in plan.refusals}
     if codes == {"foreign-owner"}:
         return "Refused: another controller writes what would change. Nothing will be written."
@@ -149,10 +150,7 @@ def _workloads(label: str, workloads: Iterable[ResourceId]) -> Iterator[_Line]:
 
 def _expectations(label: str, expected: Iterable[Expectation]) -> Iterator[_Line]:
     """Tell expectations together that are about the same proxies."""
-    by_proxies: dict[str, list[str]] = {}
-    for one in expected:
-        by_proxies.setdefault(proxies(one.classes), []).append(expectation(one))
-    for where, told in by_proxies.items():
+    for where, told in together(expected):
         for sentence in told:
             yield from _labelled(Role.WAIT, label, sentence)
             label = ""

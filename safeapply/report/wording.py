@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import assert_never
 
 from safeapply.istio.proxies import ProxyClass
@@ -18,7 +18,7 @@ from safeapply.xds.expectations import (
     RouteReleased,
 )
 
-__all__ = ["counted", "expectation", "proxies", "rolled_out", "short"]
+__all__ = ["counted", "expectation", "proxies", "rolled_out", "short", "together"]
 
 _WITHOUT_GROUP = frozenset({"", "networking.istio.io"})
 
@@ -74,3 +74,11 @@ def proxies(classes: Collection[ProxyClass] | None, *, most: int = 4) -> str:
         return "no proxy"
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more classes" if more > 0 else "")
+
+
+def together(expected: Iterable[Expectation]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the proxies, each with what they have to show: expectations together that are about the same ones."""
+    by_proxies: dict[str, list[str]] = {}
+    for one in expected:
+        by_proxies.setdefault(proxies(one.classes), []).append(expectation(one))
+    return tuple((where, tuple(told)) for where, told in by_proxies.items())

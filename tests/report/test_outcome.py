@@ -97,6 +97,7 @@ def test_the_report_tells_waits_soaks_and_writes_of_every_step() -> None:
                 "state": "done",
                 "waitedSeconds": 1.5,
                 "proxies": 2,
+                "propagationSeconds": {"p50": 0.75, "p99": 1.5},
                 "slowest": [{"proxy": "b.x", "seconds": 1.5}, {"proxy": "a.x", "seconds": 0.75}],
                 "soakSeconds": 0.0,
                 "writes": [write | {"resource": str(ROUTE), "resourceVersion": "20", "at": 2.0}],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import checks, churn, fleet, planning, rollouts
+from benchmarks import checks, churn, fleet, imports, planning, rollouts
 
 GROUPS = {
+    "imports": imports.figures,
     "planning": planning.figures,
     "checks": checks.figures,
     "rollouts": rollouts.figures,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from docs.api import page
 from safeapply.report.event_lines import events_schema
 
 DOCS = Path(__file__).parent
@@ -13,6 +14,7 @@ DOCS = Path(__file__).parent
 
 def captures() -> Iterator[tuple[Path, str]]:
     """Yield each file with what it has to hold."""
+    yield DOCS / "api.md", page()
     yield DOCS / "events.schema.json", json.dumps(events_schema(), indent=2) + "\n"
 
 

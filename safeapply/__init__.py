@@ -1,8 +1,9 @@
 """safeapply: ``kubectl apply`` for Istio meshes, without lost requests.
 
-The library under the command: read manifests, ``plan``, look at the ``Plan``, and ``apply`` it through the ports of
-``safeapply.ports``. Everything else is the tool's own business. Names are loaded when they are first used
-(PEP 562), so that ``safeapply --help`` answers at once.
+The library under the command: ``plan``, ``apply``, ``delete``, ``rollback``, ``check`` and ``wait``, and the same
+in ``safeapply.aio`` for scripts that have an event loop. Errors are in ``safeapply.errors``, with an ``exit_code``.
+Everything else is the tool's own business. Importing does nothing but name things: they are loaded when they are
+first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -11,40 +12,56 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from safeapply import aio, errors
+    from safeapply.aio import Manifests, Rollout
+    from safeapply.blocking import apply, check, delete, plan, rollback, wait
+    from safeapply.checks.findings import Finding
     from safeapply.errors import SafeApplyError
-    from safeapply.plans.changes import Change, changes_between
     from safeapply.plans.plan import Plan, Step
-    from safeapply.plans.planner import PlanOptions, plan
-    from safeapply.rollout.executor import carry_out as apply
+    from safeapply.rollout.events import Event
 
 __all__ = [
-    "Change",
+    "Event",
+    "Finding",
+    "Manifests",
     "Plan",
-    "PlanOptions",
+    "Rollout",
     "SafeApplyError",
     "Step",
+    "aio",
     "apply",
-    "changes_between",
+    "check",
+    "delete",
+    "errors",
     "plan",
+    "rollback",
+    "wait",
 ]
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Change": "safeapply.plans.changes.Change",
-    "Plan": "safeapply.plans.plan.Plan",
-    "PlanOptions": "safeapply.plans.planner.PlanOptions",
-    "SafeApplyError": "safeapply.errors.SafeApplyError",
-    "Step": "safeapply.plans.plan.Step",
-    "apply": "safeapply.rollout.executor.carry_out",
-    "changes_between": "safeapply.plans.changes.changes_between",
-    "plan": "safeapply.plans.planner.plan",
+    "Event": "safeapply.rollout.events",
+    "Finding": "safeapply.checks.findings",
+    "Manifests": "safeapply.aio",
+    "Plan": "safeapply.plans.plan",
+    "Rollout": "safeapply.aio",
+    "SafeApplyError": "safeapply.errors",
+    "Step": "safeapply.plans.plan",
+    "apply": "safeapply.blocking",
+    "check": "safeapply.blocking",
+    "delete": "safeapply.blocking",
+    "plan": "safeapply.blocking",
+    "rollback": "safeapply.blocking",
+    "wait": "safeapply.blocking",
 }
+_MODULES = frozenset({"aio", "errors"})
 
 
 def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f"safeapply.{name}")
     if name not in _HOMES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    module, _, attribute = _HOMES[name].rpartition(".")
-    return getattr(import_module(module), attribute)
+    return getattr(import_module(_HOMES[name]), name)

@@ -81,15 +81,13 @@ def apply(  # noqa: PLR0913  one parameter for each option
     ] = True,
 ) -> None:
     """Write manifests in an order that loses no request, waiting for the Envoys in between."""
-    from dataclasses import replace
-
     from safeapply.cli.durations import seconds_of
     from safeapply.cli.saved import load
     from safeapply.cli.session import Terminal, rolled_out
     from safeapply.cli.telling import Telling
-    from safeapply.commands.inputs import Pruning
+    from safeapply.commands.inputs import Files, Pruning
     from safeapply.commands.manner import Manner
-    from safeapply.commands.planning import Files, Wanted
+    from safeapply.commands.planning import Wanted
     from safeapply.commands.reach import reach_of
     from safeapply.errors import UsageError
     from safeapply.resources.objects import Namespace
@@ -105,8 +103,9 @@ def apply(  # noqa: PLR0913  one parameter for each option
     def wants(default: Namespace) -> Wanted:
         if saved is not None:
             return saved.wanted
-        wanted = Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=seconds)
-        return replace(wanted, checked=not skip_checks)
+        return Wanted.applied(
+            files, default, pruning=pruning, root=istio_namespace, soak=seconds, checked=not skip_checks
+        )
 
     manner = Manner(
         reach=reach_of(via, proxy_addresses, max_connections, exclude),
@@ -162,8 +161,9 @@ def delete(  # noqa: PLR0913  one parameter for each option
     from safeapply.cli.durations import seconds_of
     from safeapply.cli.session import Terminal, rolled_out
     from safeapply.cli.telling import Telling
+    from safeapply.commands.inputs import Files
     from safeapply.commands.manner import Manner
-    from safeapply.commands.planning import Files, Wanted
+    from safeapply.commands.planning import Wanted
     from safeapply.commands.reach import reach_of
     from safeapply.resources.objects import Namespace
 

@@ -70,7 +70,7 @@ def check(  # noqa: PLR0913  one parameter for each option
     from safeapply.checks.findings import Severity
     from safeapply.cli.supervision import run_to_end
     from safeapply.commands.checking import CLUSTER, check_cluster, check_files
-    from safeapply.commands.planning import Files
+    from safeapply.commands.inputs import Files
     from safeapply.errors import UsageError
     from safeapply.istio.snapshot import MeshSettings
     from safeapply.resources.objects import Namespace

@@ -61,8 +61,8 @@ def plan(  # noqa: PLR0913  one parameter for each option
     from dataclasses import replace
 
     from safeapply.cli.durations import seconds_of
-    from safeapply.commands.inputs import Pruning
-    from safeapply.commands.planning import Files, Wanted, plan_offline
+    from safeapply.commands.inputs import Files, Pruning
+    from safeapply.commands.planning import Wanted, plan_offline
     from safeapply.errors import UsageError
     from safeapply.resources.objects import Namespace
 

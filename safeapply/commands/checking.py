@@ -10,8 +10,7 @@ from safeapply.adapters.kube import KubeCluster
 from safeapply.checks.check import Checked, check
 from safeapply.checks.mutual_tls import Encounter, encounters
 from safeapply.checks.scene import Sight, scene_of
-from safeapply.commands.inputs import manifests_of
-from safeapply.commands.planning import Files
+from safeapply.commands.inputs import Files, manifests_of
 from safeapply.istio.kinds import NEWEST, POD, ROUTING_KINDS, WORKLOAD_KINDS
 from safeapply.istio.snapshot import MeshSettings
 from safeapply.plans.references import KUBERNETES_GATEWAY
@@ -54,7 +53,7 @@ def check_files(files: Files, live: str | None, mesh: MeshSettings) -> Looked:
     if live is None:
         return _looked(_by_id(files.read(default)), sight)
     found = manifests_of([live], recursive=files.recursive, namespace=None, default=default)
-    if not files.filenames:
+    if not files.named:
         return _looked(_by_id(found), sight)
     return _over(_by_id(found), _by_id(files.read(default)), sight)
 
@@ -67,7 +66,7 @@ async def check_cluster(files: Files, mesh: MeshSettings, *, kubeconfig: str | N
         ClusterError: the server cannot be reached.
     """
     async with connected(kubeconfig=kubeconfig, context=context) as connection:
-        manifests = _by_id(files.read(Namespace(connection.namespace)) if files.filenames else ())
+        manifests = _by_id(files.read(Namespace(connection.namespace)) if files.named else ())
         live = _by_id(await KubeCluster(connection).list(READ_KINDS))
 
     sight = Sight(mesh)

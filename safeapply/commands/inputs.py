@@ -1,4 +1,4 @@
-"""From the words of the command line to manifests: what is desired, and what shall go."""
+"""From what names manifests to manifests: what is desired, and what shall go."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from safeapply.errors import UsageError
 from safeapply.plans.rights import PRUNED_KINDS
 from safeapply.resources.manifests import read_manifests
 from safeapply.resources.objects import Namespace, Resource
+from safeapply.resources.sources import SourceText
 from safeapply.rollout.membership import Reference
 
-__all__ = ["Pruning", "manifests_of"]
+__all__ = ["Files", "Pruning", "manifests_of"]
 
 DEFAULT = Namespace("default")
 DEFAULT_PARENT = "secrets"
@@ -21,22 +22,58 @@ DEFAULT_PARENT = "secrets"
 
 
 def manifests_of(
-    filenames: Sequence[str] | None, *, recursive: bool, namespace: str | None, default: Namespace = DEFAULT
+    filenames: Sequence[str] | None,
+    *,
+    recursive: bool,
+    namespace: str | None,
+    default: Namespace = DEFAULT,
+    texts: Sequence[SourceText] = (),
 ) -> tuple[Resource, ...]:
-    """Read every file named by ``-f``.
+    """Read every file named by ``-f``, and texts that are there already.
 
     Raises:
         UsageError: no file was named.
         ManifestsError: every fault of every file.
     """
-    if not filenames:
+    if not filenames and not texts:
         raise UsageError("no files given; name manifests with -f FILE, -f DIR or -f -")
-    sources = read_sources(filenames, recursive=recursive, stdin=sys.stdin.buffer)
+    sources = read_sources(filenames or (), recursive=recursive, stdin=sys.stdin.buffer)
     return read_manifests(
-        sources,
+        (*sources, *texts),
         default_namespace=Namespace(namespace) if namespace else default,
         enforce_namespace=namespace is not None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What ``-f`` and its company name, not yet read."""
+
+    filenames: Sequence[str] | None
+    recursive: bool
+    namespace: str | None
+    texts: tuple[SourceText, ...] = ()
+    """What a script has at hand, beside the files."""
+
+    @property
+    def named(self) -> bool:
+        """Whether there is anything to read."""
+        return bool(self.filenames or self.texts)
+
+    def read(self, default: Namespace) -> tuple[Resource, ...]:
+        """Return the objects; those that name no namespace go to ``-n``, or to the context's.
+
+        Raises:
+            UsageError: no file was named.
+            ManifestsError: every fault of every file.
+        """
+        return manifests_of(
+            self.filenames,
+            recursive=self.recursive,
+            namespace=self.namespace,
+            default=default,
+            texts=self.texts,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from safeapply import __version__
-from safeapply.commands.inputs import Pruning, manifests_of
+from safeapply.commands.inputs import Files, Pruning, manifests_of
 from safeapply.istio.snapshot import MeshSettings
 from safeapply.plans.changes import Change, changes_between
 from safeapply.plans.plan import Plan, Refusal
@@ -18,25 +18,7 @@ from safeapply.rollout.membership import Lookup, Membership, Reference, check_pa
 from safeapply.rollout.preflight import preflight
 from safeapply.rollout.survey import survey
 
-__all__ = ["Files", "Planned", "Wanted", "plan_against", "plan_offline"]
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """What ``-f`` and its company name, not yet read."""
-
-    filenames: Sequence[str] | None
-    recursive: bool
-    namespace: str | None
-
-    def read(self, default: Namespace) -> tuple[Resource, ...]:
-        """Return the objects; those that name no namespace go to ``-n``, or to the context's.
-
-        Raises:
-            UsageError: no file was named.
-            ManifestsError: every fault of every file.
-        """
-        return manifests_of(self.filenames, recursive=self.recursive, namespace=self.namespace, default=default)
+__all__ = ["Planned", "Wanted", "plan_against", "plan_offline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +39,13 @@ class Wanted:
     """Whether the change is refused that would add an error at rest."""
 
     @classmethod
-    def applied(cls, files: Files, default: Namespace, *, pruning: Pruning, root: str, soak: float) -> Wanted:
+    def applied(
+        cls, files: Files, default: Namespace, *, pruning: Pruning, root: str, soak: float, checked: bool = True
+    ) -> Wanted:
         """Return what ``apply`` and ``plan`` want: the objects of the files, and nothing that is pruned."""
         applyset = pruning.reference(Namespace(files.namespace or ""))
         manifests = files.read(default)
-        return cls(manifests, pruning.doomed(manifests), Namespace(root), soak, applyset=applyset)
+        return cls(manifests, pruning.doomed(manifests), Namespace(root), soak, applyset=applyset, checked=checked)
 
     @classmethod
     def deleted(cls, files: Files, default: Namespace, *, root: str, soak: float) -> Wanted:

@@ -1,0 +1,95 @@
+"""Makes the page of the library's functions of their own docstrings and types; ``docs.captures`` writes it."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Iterator
+
+import safeapply
+from safeapply import aio
+
+HEAD = """\
+# The library
+
+```python
+import safeapply
+
+rollout = safeapply.apply("deploy/", on_timeout="rollback")
+print(f"{len(rollout.written)} writes in {rollout.seconds:.1f} s")
+```
+
+Every function is there twice: in `safeapply` it blocks, in `safeapply.aio` it is awaited. All times are in seconds.
+Manifests are a path, or YAML text (a string with a line break), or an object as a dict, or any number of these.
+Importing sets nothing up, and nothing is printed or asked: who calls `apply` agrees to every plan that is safe.
+
+Errors are in `safeapply.errors`, all of them `SafeApplyError`: `str(error)` is what the command would say, and
+`error.exit_code` how it would end. A task that is cancelled, and a blocking function at Ctrl-C, stops before its
+next write; the same call made again goes on from there.
+
+This page is made of the docstrings by `python -m docs.captures`.
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    functions = [name for name in aio.__all__ if inspect.isfunction(getattr(aio, name))]
+    return "\n".join((HEAD, *(line for name in functions for line in _function(name)), *_values()))
+
+
+def _function(name: str) -> Iterator[str]:
+    function = getattr(aio, name)
+    home = "safeapply.aio" if not hasattr(safeapply, name) else "safeapply"
+    yield f"## `{home}.{name}`\n"
+    yield f"```python\n{name}{_signature(function)}\n```\n"
+    yield f"{_told(function)}\n"
+
+
+def _signature(function: typing.Any) -> str:  # noqa: ANN401  any function
+    signature = inspect.signature(function)
+    inner = "".join(f"\n    {one}," for one in _parameters(signature))
+    return f"({inner}\n) -> {signature.return_annotation}"
+
+
+def _parameters(signature: inspect.Signature) -> Iterator[str]:
+    starred = False
+    for one in signature.parameters.values():
+        if one.kind is one.KEYWORD_ONLY and not starred:
+            yield "*"
+        starred = starred or one.kind in {one.KEYWORD_ONLY, one.VAR_POSITIONAL}
+        star = "*" if one.kind is one.VAR_POSITIONAL else "**" if one.kind is one.VAR_KEYWORD else ""
+        default = "" if one.default is one.empty else f" = {one.default!r}"
+        yield f"{star}{one.name}: {one.annotation}{default}"
+
+
+def _told(thing: object) -> str:
+    """Return a docstring as Markdown: its sections in bold, what they list as a list."""
+    lines = []
+    section = False
+    for line in (inspect.getdoc(thing) or "").splitlines():
+        if line in {"Args:", "Returns:", "Raises:"}:
+            section = True
+            lines.append(f"**{line}**\n")
+        elif section and line.startswith("    ") and not line.startswith("     ") and ": " in line:
+            name, _, rest = line.strip().partition(": ")
+            lines.append(f"- `{name}`: {rest}" if " " not in name else line.strip())
+        else:
+            lines.append(line.strip())
+    return "\n".join(lines)
+
+
+def _values() -> Iterator[str]:
+    """Tell of what the functions give."""
+    yield "## `safeapply.Rollout`\n"
+    yield f"{_told(aio.Rollout)}\n"
+    for name in ("plan", "events", "written", "seconds"):
+        member = inspect.getattr_static(aio.Rollout, name)
+        told = inspect.getdoc(member) if isinstance(member, property) else FIELDS[name]
+        yield f"- `{name}`: {told}"
+    yield ""
+
+
+FIELDS = {
+    "plan": "the `Plan` that was made at first; no steps where there was nothing to do",
+    "events": "all that happened, as a tuple of `Event`; empty for a dry-run",
+}

@@ -18,6 +18,7 @@ from safeapply.cli.options import (
     LockNamespace,
     LockTimeout,
     MaxConnections,
+    MetricsFile,
     NamespaceName,
     NoRecord,
     OnTimeout,
@@ -76,6 +77,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
     context: Context = None,
     verbose: Verbose = False,
     report: Report = None,
+    metrics_file: MetricsFile = None,
     server_side: Annotated[  # noqa: ARG001  accepted, because it is always so
         bool, typer.Option("--server-side", help="Accepted for kubectl's users: every write is server-side.")
     ] = True,
@@ -126,7 +128,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
         check=saved.check if saved is not None else None,
     )
     telling = Telling(output, dry_run, manner.deletion, report)
-    terminal = Terminal(telling, yes or saved is not None, verbose)
+    terminal = Terminal(telling, yes or saved is not None, verbose, metrics_file)
     raise typer.Exit(rolled_out(wants, manner, terminal))
 
 
@@ -156,6 +158,7 @@ def delete(  # noqa: PLR0913  one parameter for each option
     context: Context = None,
     verbose: Verbose = False,
     report: Report = None,
+    metrics_file: MetricsFile = None,
 ) -> None:
     """Delete the objects of manifests: routes first, and what they name when no proxy names it any more."""
     from safeapply.cli.durations import seconds_of
@@ -188,5 +191,5 @@ def delete(  # noqa: PLR0913  one parameter for each option
         any_plan=yes,
     )
     telling = Telling(output, dry_run, manner.deletion, report)
-    terminal = Terminal(telling, yes, verbose)
+    terminal = Terminal(telling, yes, verbose, metrics_file)
     raise typer.Exit(rolled_out(wants, manner, terminal))

@@ -23,6 +23,7 @@ __all__ = [
     "LockNamespace",
     "LockTimeout",
     "MaxConnections",
+    "MetricsFile",
     "NamespaceName",
     "NoRecord",
     "OnTimeout",
@@ -174,6 +175,12 @@ Report: TypeAlias = Annotated[
         "--report",
         metavar="FILE",
         help="Write what was done and waited for here: as JSON, or as a page where FILE ends in .html.",
+    ),
+]
+MetricsFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--metrics-file", metavar="FILE", help="Write the figures here as OpenMetrics text, also where it fails."
     ),
 ]
 Verbose: TypeAlias = Annotated[

@@ -16,6 +16,7 @@ from safeapply.cli.options import (
     LockNamespace,
     LockTimeout,
     MaxConnections,
+    MetricsFile,
     ProxyAddresses,
     Report,
     RolloutFormat,
@@ -52,6 +53,7 @@ def rollback(  # noqa: PLR0913  one parameter for each option
     context: Context = None,
     verbose: Verbose = False,
     report: Report = None,
+    metrics_file: MetricsFile = None,
 ) -> None:
     """Go back to what the last rollout found, in an order that loses no request; once more, one further back.
 
@@ -79,5 +81,5 @@ def rollback(  # noqa: PLR0913  one parameter for each option
         any_plan=yes,
     )
     telling = Telling(output, dry_run, manner.deletion, report)
-    terminal = Terminal(telling, yes, verbose)
+    terminal = Terminal(telling, yes, verbose, metrics_file)
     raise typer.Exit(rolled_back(manner, terminal))

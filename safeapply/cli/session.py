@@ -8,21 +8,24 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import typer
 
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.terminal import listener_on
+from safeapply.adapters.textfiles import replace_text
 from safeapply.cli.options import RolloutFormat
 from safeapply.cli.supervision import run_to_end
 from safeapply.cli.telling import EventStream, Telling, refuse, show, tell
 from safeapply.commands.carrying_out import Wants, plan_online, roll_back, roll_out
 from safeapply.commands.manner import Manner
 from safeapply.commands.planning import Planned
-from safeapply.errors import InterruptedRolloutError, UsageError
+from safeapply.errors import InterruptedRolloutError, SafeApplyError, UsageError
+from safeapply.report.metrics import metrics_text
 from safeapply.report.standing import standing
 from safeapply.rollout.events import Event
-from safeapply.rollout.progress import progress_of
+from safeapply.rollout.progress import Progress, progress_of
 
 __all__ = ["Terminal", "planned_online", "rolled_back", "rolled_out"]
 
@@ -53,11 +56,22 @@ def rolled_back(manner: Manner, terminal: Terminal) -> int:
 
 
 def _to_end(work: Coroutine[object, object, Planned], terminal: Terminal) -> int:
+    if terminal.metrics is not None and not terminal.metrics.parent.is_dir():
+        work.close()
+        raise UsageError(f"--metrics-file {terminal.metrics}: there is no directory {terminal.metrics.parent}")
+    code = SafeApplyError.exit_code
     try:
         made = run_to_end(work)
+        code = REFUSED if made.plan.refusals else 0
     except KeyboardInterrupt:
+        code = InterruptedRolloutError.exit_code
         raise InterruptedRolloutError(terminal.standing) from None
-    return REFUSED if made.plan.refusals else 0
+    except SafeApplyError as error:
+        code = error.exit_code
+        raise
+    finally:
+        terminal.measure(code)
+    return code
 
 
 @dataclass(slots=True)
@@ -68,6 +82,10 @@ class Terminal:
     yes: bool
     """Whether nobody is asked."""
     verbose: bool
+    metrics: Path | None = None
+    """Where the figures go."""
+    progress: Progress = field(default_factory=Progress, init=False)
+    """Of what was carried out last."""
     standing: str = field(default="interrupted; nothing was written", init=False)
     """Where the mesh stands when what is carried out is interrupted."""
     stream: EventStream | None = field(default=None, init=False)
@@ -113,8 +131,18 @@ class Terminal:
 
     def ended(self, made: Planned, events: Sequence[Event]) -> None:
         """Print the result to standard output: of a dry-run what would be, else what was written."""
-        self.standing = f"interrupted: {standing(progress_of(events, made.plan))}"
+        self.progress = progress_of(events, made.plan)
+        self.standing = f"interrupted: {standing(self.progress)}"
         tell(events, made, self.telling, self.stream)
+
+    def measure(self, exit_code: int) -> None:
+        """Write the figures; a disk that is full fails no rollout."""
+        if self.metrics is None:
+            return
+        try:
+            replace_text(self.metrics, metrics_text(self.progress, exit_code))
+        except OSError as error:
+            self.say(f"warning: --metrics-file {self.metrics}: {error.strerror}")
 
 
 async def _line() -> str:

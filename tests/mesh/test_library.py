@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from contextlib import aclosing
 from pathlib import Path
@@ -90,3 +92,30 @@ async def test_a_barrier_that_stays_closed_is_an_error_with_its_exit_code_and_it
 
 def _held(lease: object) -> bool:
     return bool(isinstance(lease, dict) and lease["spec"].get("holderIdentity"))
+
+
+async def test_ctrl_c_ends_a_blocking_call_before_its_next_write_with_keyboard_interrupt() -> None:
+    """As the first Ctrl-C of the command; what is written stays, and nothing more comes."""
+    listen = "on_event=lambda one: print(one, flush=True)"
+    program = f"import safeapply; safeapply.apply({str(EXAMPLE / 'desired')!r}, {listen})"
+    async with Mesh(scene()) as mesh:
+        mesh.control_plane.withhold_eds([STABLE])
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            program,
+            env={**os.environ, "KUBECONFIG": str(mesh.kubeconfig)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=1 << 24,
+        )
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            while not (await process.stdout.readline()).startswith(b"Wrote("):
+                pass
+            process.send_signal(signal.SIGINT)
+            out, err = await process.communicate()
+        assert process.returncode == -signal.SIGINT
+        assert err.decode().rstrip().endswith("KeyboardInterrupt")
+        assert b"Wrote(" not in out
+        assert b"Stopped(" in out

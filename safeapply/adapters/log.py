@@ -36,6 +36,7 @@ from safeapply.rollout.events import (
     Wrote,
 )
 from safeapply.rollout.progress import Progress, State, StepProgress, by_reason
+from safeapply.rollout.propagation import propagation
 
 __all__ = ["LogProgress"]
 
@@ -182,6 +183,8 @@ class LogProgress:
         if event.proxies == 0:
             return None
         told = f"{self._name(event.step)}: all {event.proxies} proxies ready after {duration(event.seconds)}"
+        if figures := propagation(_step(self._progress, event.step)):
+            told += f" (p50 {duration(figures.p50)}, p99 {duration(figures.p99)})"
         return f"{told}, {event.slowest} last" if event.slowest else told
 
     def _wrote(self, event: Wrote) -> str:

@@ -6,12 +6,14 @@ Only for eyes: without a terminal, ``adapters.log`` tells the same as lines. Ric
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Final, Self, TextIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -21,14 +23,18 @@ from safeapply.adapters.log import LogProgress
 from safeapply.ports import Clock
 from safeapply.rollout.durations import duration
 from safeapply.rollout.events import Event, Settled, Stopped
+from safeapply.rollout.expectancy import left
+from safeapply.rollout.folding import listed, shortened
 from safeapply.rollout.progress import Progress, State, StepProgress, by_reason
+from safeapply.rollout.propagation import propagation
 
-__all__ = ["LiveProgress", "dresser", "listener_on"]
+__all__ = ["LiveProgress", "columns", "dresser", "listener_on"]
 
 REASONS: Final = 3
 """How many reasons for waiting are shown at once."""
 FRAMES_PER_SECOND: Final = 8
 BAR: Final = 20
+NARROW, WIDE = 60, 160
 
 _MARKS: Final = {
     State.PENDING: ("·", "dim"),
@@ -62,6 +68,13 @@ def listener_on(
 def dresser(stream: TextIO, environment: Mapping[str, str]) -> Callable[[Enum, str], str]:
     """Return what colours the lines of a printed plan by their roles, or leaves them alone."""
     return _dressed if _wants_colour(stream, environment) else lambda _, text: text
+
+
+def columns(stream: TextIO) -> int | None:
+    """Return how wide a plan may be on a terminal, between 60 and 160 columns; None where there is none."""
+    if not stream.isatty():
+        return None
+    return min(max(shutil.get_terminal_size((NARROW, 24)).columns, NARROW), WIDE)
 
 
 def _dressed(role: Enum, text: str) -> str:
@@ -124,10 +137,12 @@ class LiveProgress:
         )
         for step in progress.steps:
             table.add_row(*_row(step, len(progress.plan.steps), now))
-        parts += [_stragglers(step) for step in progress.steps if step.stragglers]
+        parts += [_Stragglers(step) for step in progress.steps if step.stragglers]
         parts += [Text(_unasked(step), "yellow") for step in progress.steps if step.unasked]
         if progress.ended is not None:
-            parts.append(_ending(progress.ended))
+            parts += [_propagation(progress), _ending(progress.ended)]
+        elif progress.steps:
+            parts.append(Text(_elapsed(progress, now), "dim"))
         return Group(*parts)
 
 
@@ -162,18 +177,43 @@ def _told(step: StepProgress, now: float) -> str:
             return ", ".join(part for part in (barrier, writes) if part)
 
 
-def _stragglers(step: StepProgress) -> RenderableType:
-    """Draw two lines for each of the commonest reasons: what is the matter, and with whom."""
-    reasons = by_reason(step.stragglers)
-    lines = Text(no_wrap=True, overflow="ellipsis")
-    for why, proxies in reasons[:REASONS]:
-        lines.append(f"    {why}\n", "yellow")
-        lines.append(f"      {len(proxies)}: {', '.join(proxies)}\n", "dim")
-    rest = sum(len(proxies) for _, proxies in reasons[REASONS:])
-    if rest:
-        lines.append(f"    other reasons: {rest}\n", "yellow")
-    lines.rstrip()
-    return lines
+def _elapsed(progress: Progress, now: float) -> str:
+    told = f"{duration(now - progress.started)} elapsed"
+    to_go = left(progress, now)
+    return told if to_go is None else f"{told}, about {duration(to_go)} to go if the proxies are as fast as before"
+
+
+def _propagation(progress: Progress) -> RenderableType:
+    """Draw how long the proxies of each barrier took, the last of them by name."""
+    table = Table.grid(padding=(0, 2))
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    table.add_column()
+    for step in progress.steps:
+        if figures := propagation(step):
+            who, seconds = figures.slowest
+            name = f"  {step.number} {step.phase.value}" if step.phase else "  settle"
+            shares = (f"p50 {duration(figures.p50)}", f"p99 {duration(figures.p99)}")
+            table.add_row(name, *shares, f"slowest {duration(seconds)}: {who}", style="dim")
+    return table if table.rows else Group()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stragglers:
+    """Two lines for each of the commonest reasons: what is the matter, and with whom; as wide as there is room."""
+
+    step: StepProgress
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width
+        reasons = by_reason(self.step.stragglers)
+        for why, proxies in reasons[:REASONS]:
+            yield Text(f"    {shortened(why, width - 4)}", "yellow")
+            head = f"      {len(proxies)}: "
+            yield Text(head + listed(proxies, width - len(head)), "dim")
+        rest = sum(len(proxies) for _, proxies in reasons[REASONS:])
+        if rest:
+            yield Text(f"    other reasons: {rest}", "yellow")
 
 
 def _unasked(step: StepProgress) -> str:

@@ -111,9 +111,10 @@ def _written(looked: Looked, output: Form, failing: set[Severity]) -> str:
     import sys
 
     from safeapply import __version__
-    from safeapply.adapters.terminal import dresser
+    from safeapply.adapters.terminal import columns, dresser
     from safeapply.report.findings import assumptions, findings_json, findings_text
     from safeapply.report.junit import findings_junit
+    from safeapply.report.plan_text import WIDTH
     from safeapply.report.sarif import findings_sarif
 
     findings = looked.checked.findings
@@ -128,4 +129,6 @@ def _written(looked: Looked, output: Form, failing: set[Severity]) -> str:
             note = assumptions(looked.checked)
             if note:
                 typer.echo(note, err=True)
-            return findings_text(findings, style=dresser(sys.stdout, os.environ))
+            return findings_text(
+                findings, style=dresser(sys.stdout, os.environ), width=columns(sys.stdout) or WIDTH
+            )

@@ -106,14 +106,19 @@ def show(made: Planned, output: PlanFormat) -> None:
 
 
 def _printed(made: Planned, output: PlanFormat) -> str:
+    import os
+    import sys
+
+    from safeapply.adapters.terminal import columns, dresser
     from safeapply.report.outcome import would_be
     from safeapply.report.plan_json import plan_json
-    from safeapply.report.plan_text import plan_text
+    from safeapply.report.plan_text import WIDTH, plan_text
     from safeapply.report.results import name_lines
 
     match output:
         case PlanFormat.TEXT:
-            return plan_text(made.plan, live=made.live, desired=made.desired)
+            style, width = dresser(sys.stdout, os.environ), columns(sys.stdout) or WIDTH
+            return plan_text(made.plan, live=made.live, desired=made.desired, style=style, width=width)
         case PlanFormat.JSON:
             return plan_json(made.plan)
         case PlanFormat.NAME:

@@ -12,14 +12,14 @@ from typing import Final, assert_never
 import typer
 
 from safeapply.adapters.clock import SystemClock
-from safeapply.adapters.terminal import dresser
+from safeapply.adapters.terminal import columns, dresser
 from safeapply.cli.options import RolloutFormat
 from safeapply.commands.choices import DryRun
 from safeapply.commands.planning import Planned
 from safeapply.report.event_lines import EventLines
 from safeapply.report.outcome import final_words, outcome_json, result_lines, would_be
 from safeapply.report.plan_json import plan_json
-from safeapply.report.plan_text import plan_text
+from safeapply.report.plan_text import WIDTH, plan_text
 from safeapply.report.results import DRY_RUN_CLIENT, DRY_RUN_SERVER, name_lines, result_line
 from safeapply.resources.objects import ResourceId
 from safeapply.rollout.events import Event
@@ -94,7 +94,8 @@ def refuse(made: Planned, output: RolloutFormat) -> None:
 def show(made: Planned) -> None:
     """Print a plan to standard error."""
     style = dresser(sys.stderr, os.environ)
-    typer.echo(plan_text(made.plan, live=made.live, desired=made.desired, style=style), err=True)
+    width = columns(sys.stderr) or WIDTH
+    typer.echo(plan_text(made.plan, live=made.live, desired=made.desired, style=style, width=width), err=True)
 
 
 def _result(

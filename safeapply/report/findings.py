@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from textwrap import wrap
 from typing import Any, Final
 
 from safeapply.checks.catalogue import NAMES
@@ -13,6 +12,7 @@ from safeapply.checks.check import Checked
 from safeapply.checks.findings import Finding, Severity
 from safeapply.report.plan_text import WIDTH, Role, Style
 from safeapply.report.wording import counted, short
+from safeapply.rollout.folding import folded
 
 __all__ = ["assumptions", "findings_json", "findings_text", "tally"]
 
@@ -22,14 +22,15 @@ _ROLES: Final = {Severity.ERROR: Role.REFUSAL, Severity.WARNING: Role.WARNING, S
 _NAMED: Final = 5
 
 
-def findings_text(findings: Sequence[Finding], *, style: Style = lambda _, text: text) -> str:
-    """Return findings as a compiler would print them, with the tally at the end; lines of at most 100 columns.
+def findings_text(findings: Sequence[Finding], *, style: Style = lambda _, text: text, width: int = WIDTH) -> str:
+    """Return findings as a compiler would print them, with the tally at the end.
 
     Args:
         findings: the worst first.
         style: dresses a line for a terminal; by default, nothing.
+        width: columns for what is explained; the line that names the place stays whole.
     """
-    lines = [line for one in findings for line in (*_lines(one, style), "")]
+    lines = [line for one in findings for line in (*_lines(one, style, width), "")]
     return "\n".join([*lines, tally(findings)]) + "\n"
 
 
@@ -61,26 +62,19 @@ def assumptions(checked: Checked) -> str:
     return f"taken to exist, because no file declares them: {', '.join(names[:_NAMED])}{more}"
 
 
-def _lines(one: Finding, style: Style) -> Iterator[str]:
+def _lines(one: Finding, style: Style, width: int) -> Iterator[str]:
     place = f"{one.place}: " if one.place else ""
     head = f"{place}{one.severity.value} {one.code} {short(one.object)} {one.field}"
     yield style(_ROLES[one.severity], head)
-    yield from _indented("", one.effect)
+    yield from _indented("", one.effect, width)
     if one.proxies:
-        yield from _indented("on      ", one.proxies)
-    yield from _indented("remedy  ", one.remedy)
+        yield from _indented("on      ", one.proxies, width)
+    yield from _indented("remedy  ", one.remedy, width)
 
 
-def _indented(label: str, text: str) -> list[str]:
+def _indented(label: str, text: str, width: int) -> list[str]:
     first = f"    {label}"
-    return wrap(
-        text,
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=" " * len(first),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return folded(text, width, first=first, rest=" " * len(first))
 
 
 def _document(one: Finding) -> dict[str, Any]:

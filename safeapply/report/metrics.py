@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from safeapply.report.propagation import propagation
 from safeapply.rollout.progress import Progress, State, StepProgress
+from safeapply.rollout.propagation import propagation
 
 __all__ = ["metrics_text"]
 

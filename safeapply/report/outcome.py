@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from safeapply.plans.plan import Action, Operation, Plan
-from safeapply.report.propagation import propagation
 from safeapply.report.results import result_line
 from safeapply.resources.objects import ResourceId
 from safeapply.rollout.events import Event, Settled, Stopped, Wrote
 from safeapply.rollout.progress import Progress, StepProgress, progress_of
+from safeapply.rollout.propagation import propagation
 
 __all__ = [
     "FORMAT_VERSION",

@@ -10,13 +10,13 @@ from safeapply.istio.proxies import ProxyId
 from safeapply.plans.plan import Plan
 from safeapply.report.outcome import outcome_of, result_lines
 from safeapply.report.pages import filled
-from safeapply.report.propagation import Propagation, propagation
 from safeapply.report.sentences import sentence
 from safeapply.report.spans import Span, spans
 from safeapply.report.wording import counted
 from safeapply.rollout.durations import duration
 from safeapply.rollout.events import Event, Stopped, Waiting
 from safeapply.rollout.progress import Progress, State, StepProgress, by_reason, progress_of
+from safeapply.rollout.propagation import Propagation, propagation
 
 __all__ = ["outcome_page"]
 

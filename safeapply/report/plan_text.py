@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from textwrap import wrap
 from types import MappingProxyType
-from typing import Final, TypeAlias, TypedDict
+from typing import TypeAlias
 
 from safeapply.checks.catalogue import NAMES
 from safeapply.plans.plan import Action, Plan, Refusal, Step
@@ -19,9 +18,10 @@ from safeapply.report.alterations import Alteration, alterations
 from safeapply.report.wording import counted, rolled_out, short, together
 from safeapply.resources.objects import Resource, ResourceId
 from safeapply.rollout.durations import duration
+from safeapply.rollout.folding import folded
 from safeapply.xds.expectations import Expectation
 
-__all__ = ["Role", "Style", "headline", "plan_text"]
+__all__ = ["WIDTH", "Role", "Style", "headline", "plan_text"]
 
 WIDTH = 100
 _MARGIN = 2
@@ -43,14 +43,6 @@ class Role(Enum):
     PLAIN = "plain"
 
 
-class _Unbroken(TypedDict):
-    break_long_words: bool
-    break_on_hyphens: bool
-
-
-_UNBROKEN: Final[_Unbroken] = {"break_long_words": False, "break_on_hyphens": False}
-"""Names of clusters and objects stay whole, so that they can be copied."""
-
 Style: TypeAlias = Callable[[Role, str], str]
 
 _ROLES = {"+": Role.ADD, "~": Role.CHANGE, "-": Role.DELETE}
@@ -60,6 +52,10 @@ _ROLES = {"+": Role.ADD, "~": Role.CHANGE, "-": Role.DELETE}
 class _Line:
     role: Role
     text: str
+    first: str = ""
+    """What it begins with."""
+    rest: str = ""
+    """What the lines begin with that it is folded into."""
 
 
 def plan_text(
@@ -68,17 +64,23 @@ def plan_text(
     live: Mapping[ResourceId, Resource],
     desired: Mapping[ResourceId, Resource] = MappingProxyType({}),
     style: Style = lambda _, text: text,
+    width: int = WIDTH,
 ) -> str:
-    """Return a plan as lines of at most 100 columns.
+    """Return a plan as lines.
 
     Args:
         plan: the plan.
         live: the live objects that the plan saw, against which changes are told.
         desired: what the API server makes of the manifests, where it was asked.
         style: dresses a line for a terminal; by default, nothing.
+        width: columns; the same everywhere but on a terminal, so that plans can be compared.
     """
     lines = _lines(plan, alterations(plan, live, desired))
-    return "".join(style(line.role, line.text) + "\n" for line in lines)
+    return "".join(style(line.role, text) + "\n" for line in lines for text in _folded(line, width))
+
+
+def _folded(line: _Line, width: int) -> Sequence[str]:
+    return folded(line.text, width, first=line.first, rest=line.rest) or [""]
 
 
 def _lines(plan: Plan, changed: Sequence[Sequence[Alteration]]) -> Iterator[_Line]:
@@ -169,7 +171,7 @@ def _writes(altered: Sequence[Alteration]) -> Iterator[_Line]:
 def _refusal(number: int, refusal: Refusal) -> Iterator[_Line]:
     yield _Line(Role.PLAIN, "")
     title = f"{number}. {refusal.code}: {', '.join(short(one) for one in refusal.objects)}"
-    yield from (_Line(Role.REFUSAL, line) for line in wrap(title, WIDTH, subsequent_indent="   ", **_UNBROKEN))
+    yield _Line(Role.REFUSAL, title, rest="   ")
     yield from _labelled(Role.PLAIN, "request", refusal.request)
     yield from _labelled(Role.PLAIN, "on", refusal.proxy_class)
     yield from _labelled(Role.PLAIN, "remedy", refusal.remedy)
@@ -184,8 +186,7 @@ def _warnings(plan: Plan) -> Iterator[_Line]:
 
 
 def _labelled(role: Role, label: str, text: str, *, hanging: str = "") -> Iterator[_Line]:
-    """Put a text beside its label, wrapped at blanks."""
+    """Put a text beside its label."""
     first = f"{'':{_MARGIN}}{label:{_LABEL}} "
     rest = " " * len(first) + hanging
-    lines = wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, **_UNBROKEN)
-    yield from (_Line(role, line) for line in lines)
+    yield _Line(role, text, first, rest)

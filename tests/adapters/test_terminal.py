@@ -56,17 +56,19 @@ def test_before_the_first_step_the_plan_is_shown() -> None:
         · 1/2 widen                       1 to write
         · 2/2 narrow                      1 to write
         · settle
+        0 s elapsed
     """)
 
 
 def test_a_closed_barrier_shows_how_many_have_followed_and_who_has_not() -> None:
-    """Grouped by the reason, and cut at the edge rather than wrapped."""
+    """Grouped by the reason; as many names as fit, whole, and how many more there are."""
     assert picture(*STORY[:7], now=12.1) == text("""
         ✓ 1/2 widen                       1 of 1 written
         … 2/2 narrow ━━━━━━━━━━━━━━━╸     19 of 24 proxies, 12 s
         · settle
             cluster outbound|9080|v2|reviews is still warming
-              5: reviews-19.default, reviews-20.default, reviews-21.default, reviews-22.default, …
+              5: reviews-19.default, reviews-20.default, reviews-21.default and 2 more
+        12 s elapsed
     """)
 
 
@@ -83,6 +85,8 @@ def test_the_last_picture_is_the_summary() -> None:
         ✓ 1/2 widen                       1 of 1 written
         ✓ 2/2 narrow ━━━━━━━━━━━━━━━━━━━━ 24 of 24 proxies in 3.4 s, 1 of 1 written
         ✓ settle     ━━━━━━━━━━━━━━━━━━━━ 24 of 24 proxies in 0.3 s
+          2 narrow  p50 1 s  p99 3.4 s  slowest 3.4 s: reviews-19.default
+          settle    p50 0 s  p99 0.3 s  slowest 0.3 s: reviews-23.default
         settled after 5.9 s
     """)
 

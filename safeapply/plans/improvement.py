@@ -69,7 +69,14 @@ def improved(first: Attempt, attempt: Callable[[Course], Attempt]) -> Attempt:
 def _apart(first: Attempt, attempt: Callable[[Course], Attempt], groups: Sequence[Group]) -> Attempt:
     """Try without what the graph asks for between groups: where no one object decides, it names them all."""
     member = {one: number for number, group in enumerate(groups) for one in group}
-    inside = frozenset(c for c in first.course.routing if member.get(c.first[0]) == member.get(c.then[0]))
+    bridges = first.course.transition.bridges
+    # What a pin is for, no group knows (ISTIO.md 6.5).
+    inside = frozenset(
+        c
+        for c in first.course.routing
+        if member.get(c.first[0]) == member.get(c.then[0])
+        or any(Stage.PINNED in bridges[one] for one in (c.first[0], c.then[0]))
+    )
     if inside == first.course.routing:
         return first
     tried = attempt(replace(first.course, routing=inside))
@@ -83,11 +90,21 @@ def _freed(first: Attempt, attempt: Callable[[Course], Attempt], groups: Sequenc
     while found.stuck:
         stuck = [group for group in groups if not found.course.transition.on_their_way.issuperset(group)]
         group = next((one for one in stuck if not set(found.stuck).isdisjoint(one)), None)
-        course = _searched(found.course, group, LONGEST) if group else None
-        if course is None:
+        ways = _ways(found.course, group) if group else iter(())
+        tried = (one for one in map(attempt, ways) if group is not None and set(one.stuck).isdisjoint(group))
+        freed = next(tried, None)
+        if freed is None:
             return first
-        found = attempt(course)
+        found = freed
     return found
+
+
+def _ways(course: Course, group: Group) -> Iterator[Course]:
+    """Yield the shortest way, and the one without bridges: no write of it can take a later one along."""
+    for straight in (False, True):
+        found = _searched(course, group, LONGEST, straight=straight)
+        if found is not None:
+            yield found
 
 
 def _shortened(found: Attempt, attempt: Callable[[Course], Attempt], groups: Sequence[Group]) -> Attempt:
@@ -131,9 +148,13 @@ def _can_be_searched(course: Course, group: Group) -> bool:
     return not any(one in roots or any(one in several for several in roots.values()) for one in group)
 
 
-def _searched(course: Course, group: Group, fewer_than: int) -> Course | None:
-    """Return the course on which a group goes its shortest way."""
+def _searched(course: Course, group: Group, fewer_than: int, *, straight: bool = False) -> Course | None:
+    """Return the course on which a group goes its shortest way; a straight one has no versions in between."""
     transition, rules = course.transition, _rules(course.transition, group)
+    if straight:
+        ends = {one: joins(transition, one)[:2] for one in group}
+        way = shortest_way(transition, ends, fewer_than=fewer_than)
+        return _along(course, group, way) if way else None
     near = {one: joins(transition, one) for one in group}
     far = {one: wide(transition, one, rules) for one in group}
     found = shortest_way(transition, near, fewer_than=fewer_than)

@@ -165,9 +165,16 @@ def _attempt(course: Course, options: PlanOptions, judge: Judge) -> Attempt:
     levels = level(follows, phases)
     if isinstance(levels, Cycle):
         return Attempt(course, Plan(refusals=(refuse_cycle(levels),)), levels.objects)
-    needs = _needs(transition, levels, follows)
-    made = _plan_of(transition, levels, phases, needs, options)
-    found = judge(made.steps)
+
+    def prove(*, thorough: bool) -> tuple[Plan, Counterexample | None]:
+        needs = _needs(transition, levels, follows, thorough=thorough)
+        made = _plan_of(transition, levels, phases, needs, options)
+        return made, judge(made.steps)
+
+    made, found = prove(thorough=False)
+    if found is not None:
+        # Where less does not prove enough, a barrier waits for all that the step before it changes.
+        made, found = prove(thorough=True)
     if found is not None:
         return Attempt(course, Plan(refusals=(refuse_counterexample(transition, found, made.steps),)), found.racing)
     return Attempt(course, replace(made, steps=with_order(made.steps, levels, constraints, between)))
@@ -185,12 +192,17 @@ def _with_workloads(
 
 
 def _needs(
-    transition: Transition, levels: Sequence[Sequence[Write]], follows: Mapping[Write, Collection[Write]]
+    transition: Transition,
+    levels: Sequence[Sequence[Write]],
+    follows: Mapping[Write, Collection[Write]],
+    *,
+    thorough: bool,
 ) -> list[tuple[Expectation, ...]]:
     """Return what each level waits for: what it needs, and the arrival of the writes that it follows."""
     reached: dict[ResourceId, Stage] = {}
     unproven: dict[Write, Stage] = {}
     needs: list[tuple[Expectation, ...]] = []
+    earlier = transition.live
     for writes in levels:
         stages, before = dict(reached), transition.state(reached)
         reached.update({write.id: write.stage for write in writes})
@@ -199,7 +211,9 @@ def _needs(
         followed = {one for write in writes for one in follows[write] if one in unproven}
         awaited = {one: unproven.pop(one) for one in sorted(followed, key=lambda write: write.id)}
         shown = (*proofs(transition, before, awaited, expected), *tls_proofs(transition, before, awaited))
-        needs.append((*expected, *shown))
+        changed = settled(transition, earlier, before) if thorough else ()
+        needs.append(tuple(dict.fromkeys((*expected, *shown, *changed))))
+        earlier = before
         unproven.update({write: stages.get(write.id, Stage.LIVE) for write in writes})
     return needs
 

@@ -9,7 +9,7 @@ reference that some mixture shows must find its cluster in every mixture.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TypeAlias
@@ -26,6 +26,7 @@ from safeapply.istio.routes import Reference
 from safeapply.istio.serving import Request, is_served, served
 from safeapply.istio.snapshot import Declarations, MeshSettings, Snapshot, snapshot_of
 from safeapply.istio.view import Views
+from safeapply.plans.lateness import Schedule, late
 from safeapply.plans.plan import Action, Operation, Step
 from safeapply.resources.objects import Resource, ResourceId
 
@@ -63,7 +64,8 @@ def verify(
         one: declare(resource, created=resource.created, domain=mesh.domain) for one, resource in live.items()
     }
     now.update(assumed)
-    writes = [{op.resource.id: _declared(op, ages, mesh) for op in step.operations} for step in steps]
+    listed, live_versions = tuple(steps), dict(now)
+    writes = [{op.resource.id: _declared(op, ages, mesh) for op in step.operations} for step in listed]
     everything = snapshot_of(_all_versions(now, writes), mesh)
     now = {one: now.get(one) for step in writes for one in step}
     start, checked = Views(_at(everything, now)), tuple(classes)
@@ -83,7 +85,23 @@ def verify(
             proxy_class, request = found
             return Counterexample(number, proxy_class, request, tuple(after))
         now.update(after)
-    return None
+    return _late(live_versions, listed, writes, everything, promise, checked)
+
+
+def _late(
+    live: Mapping[ResourceId, Declaration | None],
+    steps: Sequence[Step],
+    writes: Sequence[Mapping[ResourceId, Declaration | None]],
+    everything: Snapshot,
+    promise: Promise,
+    classes: Sequence[ProxyClass],
+) -> Counterexample | None:
+    """Return a state that is reached because a barrier does not show that some write has arrived."""
+    found = late(Schedule(everything, live, writes, [step.expectations for step in steps]), promise, classes)
+    if found is None:
+        return None
+    step, proxy_class, request = found
+    return Counterexample(step, proxy_class, request, tuple(writes[step]))
 
 
 def _all_versions(

@@ -38,6 +38,15 @@ OPEN: dict[str, tuple[World, World]] = {}
 """None is known. One that is found goes here, and into ``disagreements``, until the product has learned it."""
 
 LEARNED = {
+    "lost: a bridge takes its next version along, past the deletion of a route that answers 404": (
+        world(
+            rule("v1"),
+            route(name="one", age=2),
+            route(name="two", age=3, to=(".",)),
+            route(name="three", key="y", age=1),
+        ),
+        world(rule("v1"), route(name="one", age=2, key="x"), route(name="two", age=3, to=("b",))),
+    ),
     "refused: the private route opens up, and only the order of writes shows that the older one takes everything": (
         world(OLD, NEW),
         world(route(name="old", age=1), route(name="new", age=2)),

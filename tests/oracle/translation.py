@@ -130,8 +130,8 @@ def _default(host: Host) -> tuple[Rule, ...]:
 
 def _rank(one: VirtualService, client: Namespace) -> int | None:
     """Return 0 for private to the client's namespace, 1 for exported to it by name, 2 for public (4.2)."""
-    if "." in one.export_to:
-        return 0 if one.namespace == client else None
+    if "." in one.export_to and one.namespace == client:
+        return 0
     if client in one.export_to:
         return 1
     return 2 if not one.export_to or "*" in one.export_to else None

@@ -23,6 +23,7 @@ from safeapply.cli.options import (
     NoRecord,
     OnTimeout,
     OnTimeoutOption,
+    Phases,
     ProxyAddresses,
     Prune,
     Recursive,
@@ -72,6 +73,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
     proxy_addresses: ProxyAddresses = None,
     force_conflicts: ForceConflicts = False,
     skip_checks: SkipChecks = False,
+    phase: Phases = None,
     istio_namespace: IstioNamespace = "istio-system",
     kubeconfig: Kubeconfig = None,
     context: Context = None,
@@ -83,11 +85,13 @@ def apply(  # noqa: PLR0913  one parameter for each option
     ] = True,
 ) -> None:
     """Write manifests in an order that loses no request, waiting for the Envoys in between."""
+    from dataclasses import replace
+
     from safeapply.cli.durations import seconds_of
     from safeapply.cli.saved import load
     from safeapply.cli.session import Terminal, rolled_out
     from safeapply.cli.telling import Telling
-    from safeapply.commands.inputs import Files, Pruning
+    from safeapply.commands.inputs import Files, Pruning, phases_of
     from safeapply.commands.manner import Manner
     from safeapply.commands.planning import Wanted
     from safeapply.commands.reach import reach_of
@@ -96,18 +100,19 @@ def apply(  # noqa: PLR0913  one parameter for each option
 
     files, seconds = Files(filename, recursive, namespace), seconds_of(soak, option="--soak")
 
-    pruning = Pruning(prune, selector, applyset)
+    pruning, phases = Pruning(prune, selector, applyset), phases_of(phase)
 
-    if plan_file is not None and (filename or prune):
-        raise UsageError(f"{plan_file} is a saved plan, which has its manifests: leave out -f and --prune")
+    if plan_file is not None and (filename or prune or phases):
+        raise UsageError(f"{plan_file} is a saved plan, which has its manifests: leave out -f, --prune and --phase")
     saved = load(plan_file) if plan_file is not None else None
 
     def wants(default: Namespace) -> Wanted:
         if saved is not None:
             return saved.wanted
-        return Wanted.applied(
+        wanted = Wanted.applied(
             files, default, pruning=pruning, root=istio_namespace, soak=seconds, checked=not skip_checks
         )
+        return replace(wanted, phases=phases)
 
     manner = Manner(
         reach=reach_of(via, proxy_addresses, max_connections, exclude),

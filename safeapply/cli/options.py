@@ -30,6 +30,7 @@ __all__ = [
     "OnTimeoutOption",
     "Output",
     "OutputFormat",
+    "Phases",
     "PlanFormat",
     "PlanOutput",
     "ProxyAddresses",
@@ -185,6 +186,16 @@ MetricsFile: TypeAlias = Annotated[
 ]
 Verbose: TypeAlias = Annotated[
     bool, typer.Option("--verbose", "-v", help="Tell every change of a count, line by line.")
+]
+Phases: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--phase",
+        metavar="widen,switch,narrow",
+        help="Take only the steps of these phases, and wait until the others could follow: for another run, after "
+        "what some other tool does in between.",
+        show_default="all of them",
+    ),
 ]
 SaveTo: TypeAlias = Annotated[
     Path | None,

@@ -14,6 +14,7 @@ from safeapply.cli.options import (
     Kubeconfig,
     Live,
     NamespaceName,
+    Phases,
     PlanFormat,
     PlanOutput,
     Prune,
@@ -50,6 +51,7 @@ def plan(  # noqa: PLR0913  one parameter for each option
     context: Context = None,
     out: SaveTo = None,
     skip_checks: SkipChecks = False,
+    phase: Phases = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say for each step what would fail if it did not wait.")
     ] = False,
@@ -61,13 +63,16 @@ def plan(  # noqa: PLR0913  one parameter for each option
     from dataclasses import replace
 
     from safeapply.cli.durations import seconds_of
-    from safeapply.commands.inputs import Files, Pruning
+    from safeapply.commands.inputs import Files, Pruning, phases_of
     from safeapply.commands.planning import Wanted, plan_offline
     from safeapply.errors import UsageError
     from safeapply.resources.objects import Namespace
 
-    if out is not None and (live is not None or explain):
-        raise UsageError("--out saves a plan for a cluster; it goes neither with --live nor with --explain")
+    phases = phases_of(phase)
+    if out is not None and (live is not None or explain or phases):
+        raise UsageError(
+            "--out saves a whole plan for a cluster; it goes neither with --live nor with --explain nor --phase"
+        )
     files, seconds = Files(filename, recursive, namespace), seconds_of(soak, option="--soak")
     asked: list[Wanted] = []
 
@@ -77,7 +82,7 @@ def plan(  # noqa: PLR0913  one parameter for each option
         wanted = Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=seconds)
         wanted = replace(wanted, checked=not skip_checks)
         asked.append(wanted)
-        return replace(wanted, explain=explain)
+        return replace(wanted, explain=explain, phases=phases)
 
     if live is not None:
         default = Namespace(namespace or "default")

@@ -65,14 +65,14 @@ async def roll_out(wants: Wants, manner: Manner, operator: Operator) -> Planned:
         if made.plan.refusals:
             operator.refused(made)
             return made
-        if not made.plan.steps or manner.dry_run is not DryRun.NONE:
+        if not (made.plan.steps or made.plan.left) or manner.dry_run is not DryRun.NONE:
             if manner.record and manner.dry_run is DryRun.NONE:
                 await _conclude(rollout.history, made)
             operator.ended(made, ())
             return made
         await rollout.agreed(made)
         found = found_by(made.plan, made.live, OWN_MANAGERS)
-        chronicle = Recorded(rollout.history, found) if manner.record else None
+        chronicle = Recorded(rollout.history, found) if manner.record and found else None
         try:
             await rollout.carried_out(made, wanted, chronicle)
         except (BarrierTimeoutError, WorkloadFailedError) as error:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from safeapply.adapters.files import read_sources
 from safeapply.errors import UsageError
+from safeapply.plans.plan import Phase
 from safeapply.plans.rights import PRUNED_KINDS
 from safeapply.resources.manifests import read_manifests
 from safeapply.resources.objects import Namespace, Resource
 from safeapply.resources.sources import SourceText
 from safeapply.rollout.membership import Reference
 
-__all__ = ["Files", "Pruning", "manifests_of"]
+__all__ = ["Files", "Pruning", "manifests_of", "phases_of"]
 
 DEFAULT = Namespace("default")
 DEFAULT_PARENT = "secrets"
@@ -127,3 +128,16 @@ def _labels(selector: str) -> Mapping[str, str]:
     if any(not key or not equals or key.endswith("!") for key, equals, _ in pairs):
         raise UsageError(f"-l {selector}: write labels as app=shop,tier=web")
     return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def phases_of(text: str | None) -> frozenset[Phase]:
+    """Return the phases that a list with commas names; none for all of them.
+
+    Raises:
+        UsageError: there is no such phase.
+    """
+    words = [word.strip() for word in text.split(",")] if text is not None else []
+    known = [phase.value for phase in Phase]
+    if set(words) - set(known):
+        raise UsageError(f"--phase {text}: write one or more of {', '.join(known)}, with commas")
+    return frozenset(map(Phase, words))

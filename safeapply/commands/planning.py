@@ -10,7 +10,8 @@ from safeapply import __version__
 from safeapply.commands.inputs import Files, Pruning, manifests_of
 from safeapply.istio.snapshot import MeshSettings
 from safeapply.plans.changes import Change, changes_between
-from safeapply.plans.plan import Plan, Refusal
+from safeapply.plans.phases import in_phases
+from safeapply.plans.plan import Phase, Plan, Refusal
 from safeapply.plans.planner import PlanOptions, plan
 from safeapply.ports import Cluster
 from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
@@ -37,6 +38,8 @@ class Wanted:
     explain: bool = False
     checked: bool = True
     """Whether the change is refused that would add an error at rest."""
+    phases: frozenset[Phase] = frozenset()
+    """The phases whose steps are to be taken; empty for all of them."""
 
     @classmethod
     def applied(
@@ -83,7 +86,7 @@ def plan_offline(wanted: Wanted, directory: str, *, recursive: bool, default: Na
     changes, unchanged = changes_between(live, wanted.manifests, {}, deleted)
     refused = _refused(membership, live)
     made = refused or plan(live, changes, unchanged=unchanged, options=wanted.options(offline=True))
-    return _planned(_checked(made, wanted, live, changes, offline=True), live, {}, membership)
+    return _planned(wanted, _checked(made, wanted, live, changes, offline=True), live, {}, membership)
 
 
 async def plan_against(wanted: Wanted, cluster: Cluster, *, dry_run: bool = True) -> Planned:
@@ -114,7 +117,7 @@ async def plan_against(wanted: Wanted, cluster: Cluster, *, dry_run: bool = True
     )
     made = _checked(made, wanted, seen.live, seen.changes, offline=False)
     desired = {one.id: one.desired for one in seen.changes if one.desired}
-    return _planned(made, seen.live, desired, membership)
+    return _planned(wanted, made, seen.live, desired, membership)
 
 
 def _checked(
@@ -143,16 +146,17 @@ def _refused(membership: Membership | None, live: Mapping[ResourceId, Resource])
 
 
 def _planned(
+    wanted: Wanted,
     made: Plan,
     live: Mapping[ResourceId, Resource],
     desired: Mapping[ResourceId, Resource],
     membership: Membership | None,
 ) -> Planned:
     if membership is None:
-        return Planned(made, live, desired)
+        return Planned(in_phases(made, wanted.phases), live, desired)
     parent = membership.parent
     return Planned(
-        membership.carried(made, version=__version__),
+        in_phases(membership.carried(made, version=__version__), wanted.phases),
         {**live, **({parent.id: parent} if parent else {})},
         {**desired, **membership.desired(version=__version__)},
     )

@@ -97,3 +97,5 @@ class Plan:
     """resourceVersion of every touched live object that the plan saw; absent for objects to be created."""
     label_keys: frozenset[str] = frozenset()
     """The workload labels that tell proxy classes apart in this mesh."""
+    left: tuple[Step, ...] = ()
+    """What another run is to do, where only some phases were asked for; ``settled`` is what its first needs."""

@@ -41,7 +41,7 @@ def alterations(
         desired: what the API server makes of the manifests, so that its defaults do not look like removals.
     """
     known: dict[ResourceId, Document] = {one: resource.document for one, resource in live.items()}
-    last = {o.resource.id: o.resource.document for step in plan.steps for o in step.operations}
+    last = {o.resource.id: o.resource.document for step in (*plan.steps, *plan.left) for o in step.operations}
     last |= {one: resource.document for one, resource in desired.items()}
     told: list[tuple[Alteration, ...]] = []
     for step in plan.steps:

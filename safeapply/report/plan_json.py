@@ -37,6 +37,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "formatVersion": FORMAT_VERSION,
         "steps": [_step(step) for step in plan.steps],
         "settled": {"expectations": _expectations(plan.workloads, plan.settled)},
+        **({"left": [_step(step) for step in plan.left]} if plan.left else {}),
         "warnings": [_warning(caution) for caution in plan.warnings],
         "refusals": [_refusal(refusal) for refusal in plan.refusals],
     }

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from safeapply.checks.catalogue import NAMES
+from safeapply.plans.phases import PHASE
 from safeapply.plans.plan import Action, Plan, Refusal, Step
 from safeapply.report.alterations import Alteration, alterations
 from safeapply.report.wording import counted, rolled_out, short, together
@@ -96,6 +97,7 @@ def _lines(plan: Plan, changed: Sequence[Sequence[Alteration]]) -> Iterator[_Lin
         yield _Line(Role.HEADING, "Done when")
         yield from _workloads("workloads", plan.workloads)
         yield from _expectations("the mesh", plan.settled)
+    yield from _left(plan)
     yield from _warnings(plan)
     if plan.unchanged and plan.steps:
         yield _Line(Role.PLAIN, "")
@@ -104,17 +106,10 @@ def _lines(plan: Plan, changed: Sequence[Sequence[Alteration]]) -> Iterator[_Lin
 
 def headline(plan: Plan) -> str:
     """Return what a plan comes to, in one line."""
-    codes = {one.code for one in plan.refusals}
-    if codes == {"foreign-owner"}:
-        return "Refused: another controller writes what would change. Nothing will be written."
-    if codes == {"applyset"}:
-        return "Refused: the apply set cannot be pruned like this. Nothing will be written."
-    if codes and codes <= NAMES.keys():
-        return (
-            "Refused: requests would fail at rest. Nothing will be written; --skip-checks writes it all the same."
-        )
     if plan.refusals:
-        return "Refused: no order of writes keeps every request served. Nothing will be written."
+        return f"Refused: {_reason(plan.refusals)}"
+    if plan.left and not plan.steps:
+        return f"No writes in these phases: {counted(len(plan.left), 'step')} left."
     if not plan.steps:
         return f"No changes: {counted(len(plan.unchanged), 'object')} live as desired."
     operations = [operation for step in plan.steps for operation in step.operations]
@@ -131,6 +126,20 @@ def headline(plan: Plan) -> str:
         *([f"{duration(soak)} of soak"] if soak else []),
     ]
     return f"Plan: {', '.join(parts)}"
+
+
+def _reason(refusals: Iterable[Refusal]) -> str:
+    """Return why nothing will be written."""
+    codes = {one.code for one in refusals}
+    if codes == {"foreign-owner"}:
+        return "another controller writes what would change. Nothing will be written."
+    if codes == {"applyset"}:
+        return "the apply set cannot be pruned like this. Nothing will be written."
+    if codes == {PHASE}:
+        return "it is not the turn of these phases. Nothing will be written."
+    if codes <= NAMES.keys():
+        return "requests would fail at rest. Nothing will be written; --skip-checks writes it all the same."
+    return "no order of writes keeps every request served. Nothing will be written."
 
 
 def _step(step: Step, altered: Sequence[Alteration]) -> Iterator[_Line]:
@@ -175,6 +184,20 @@ def _refusal(number: int, refusal: Refusal) -> Iterator[_Line]:
     yield from _labelled(Role.PLAIN, "request", refusal.request)
     yield from _labelled(Role.PLAIN, "on", refusal.proxy_class)
     yield from _labelled(Role.PLAIN, "remedy", refusal.remedy)
+
+
+def _left(plan: Plan) -> Iterator[_Line]:
+    """Tell what another run is to do."""
+    if plan.left and plan.left[0].soak_seconds:
+        yield from _labelled(
+            Role.WAIT, "then wait", f"{duration(plan.left[0].soak_seconds)} for requests under way"
+        )
+    if plan.left:
+        yield _Line(Role.PLAIN, "")
+        yield _Line(Role.HEADING, "Left for another run")
+    for step in plan.left:
+        named = dict.fromkeys(short(one.resource.id) for one in step.operations)
+        yield from _labelled(Role.PLAIN, step.phase.value, ", ".join(named))
 
 
 def _warnings(plan: Plan) -> Iterator[_Line]:

@@ -105,7 +105,7 @@ async def carry_out(
         LockedError: another rollout is under way.
         ClusterError: the API server refused a write or fell silent.
     """
-    if not plan.steps:
+    if not (plan.steps or plan.left):
         return
     poller = Poller(
         cluster,
@@ -169,11 +169,7 @@ class _Rollout:
                 await self.options.chronicle.begin()
             while self.step <= len(self.plan.steps):
                 await self._take_or_plan_again(self.plan.steps[self.step - 1])
-            await self._wait_for_workloads(self.plan.workloads)
-            if self.plan.settled:
-                await self._wait(self.plan.settled)
-            if self.options.chronicle:
-                await self.options.chronicle.settled()
+            await self._end()
         except SafeApplyError as error:
             self.emit(Stopped(self.clock.now(), self.step, str(error)))
             raise
@@ -181,6 +177,21 @@ class _Rollout:
             self.emit(Stopped(self.clock.now(), self.step, INTERRUPTED))
             raise
         self.emit(Settled(self.clock.now(), self.clock.now() - started))
+
+    async def _end(self) -> None:
+        """Wait until the proxies show the last step; of a part, until the first step that is left could follow."""
+        await self._wait_for_workloads(self.plan.workloads)
+        if self.plan.settled:
+            await self._wait(self.plan.settled, writes=tuple(self.writes.values()) if self.plan.left else ())
+        if self.plan.left:
+            await self._soak(self.plan.left[0])
+        elif self.options.chronicle:
+            await self.options.chronicle.settled()
+
+    async def _soak(self, step: Step) -> None:
+        if step.soak_seconds:
+            self.emit(Soaking(self.clock.now(), self.step, step.soak_seconds))
+            await self.clock.sleep(step.soak_seconds)
 
     async def _take_or_plan_again(self, step: Step) -> None:
         """Take a step; where the cluster is not what the plan saw, plan again, and go on if that is the same plan.
@@ -241,9 +252,7 @@ class _Rollout:
         await self._wait_for_workloads(step.workloads)
         if step.expectations:
             await self._wait_on_ground(step)
-        if step.soak_seconds:
-            self.emit(Soaking(self.clock.now(), self.step, step.soak_seconds))
-            await self.clock.sleep(step.soak_seconds)
+        await self._soak(step)
         if self.hold is not None:
             await self.hold.assure()
         if self.ground is not None:

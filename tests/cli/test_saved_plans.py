@@ -121,5 +121,5 @@ def test_a_plan_with_a_secret_is_not_saved(desk: Desk, tmp_path: Path) -> None:
 def test_options_that_cannot_go_together_are_told(desk: Desk) -> None:
     """A saved plan has its manifests, and is for one cluster."""
     desk.plan()
-    assert "leave out -f and --prune" in desk.apply("-f", desk.directory).err
+    assert "leave out -f, --prune and --phase" in desk.apply("-f", desk.directory).err
     assert "neither with --live" in desk.plan("--live", desk.directory).err

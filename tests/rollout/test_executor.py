@@ -57,8 +57,12 @@ class World:
         self, *steps: Step, versions: dict[ResourceId, str] | None = None, **options: object
     ) -> None:
         """Carry out a plan of these steps."""
+        await self.carry_out_plan(Plan(steps=steps, versions=versions or {}), **options)
+
+    async def carry_out_plan(self, plan: Plan, **options: object) -> None:
+        """Carry out a plan."""
         await carry_out(
-            Plan(steps=steps, versions=versions or {}),
+            plan,
             cluster=self.cluster,
             proxies=self.proxies,
             clock=self.clock,
@@ -85,6 +89,16 @@ async def test_the_soak_comes_after_the_barrier() -> None:
     written = next(event for event in world.events if isinstance(event, Wrote))
     assert soaking.at >= 3.0
     assert written.at >= soaking.at + 2.0
+
+
+async def test_a_part_of_a_plan_waits_and_soaks_for_what_is_left_and_writes_nothing_of_it() -> None:
+    """What another tool takes away after this run nobody asks for any more."""
+    world = World(then(3.0, LACKS, HAS))
+    left = step("two", expect=(ClusterActive(V2),), soak=2.0)
+    await world.carry_out_plan(Plan(steps=(step("one"),), settled=left.expectations, left=(left,)))
+    assert world.cluster.writes == ["apply one"]
+    assert [type(event).__name__ for event in world.events[-2:]] == ["Soaking", "Settled"]
+    assert world.events[-1].at >= 5.0
 
 
 async def test_the_first_event_holds_the_plan_and_the_last_says_settled() -> None:

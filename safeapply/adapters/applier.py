@@ -35,7 +35,7 @@ class Applier:
 
     async def rehearse(self, path: str, resource: Resource) -> Reply:
         """Let the server say what an apply would make of an object, and write nothing."""
-        reply = await self._rehearsal(path, resource, force=self.force)
+        reply = await self.send(path, resource, force=self.force, dry_run=True)
         if conflicting_managers(reply):
             return await self._rehearse_handover(path, resource, reply)
         return self._handed_over(reply, reply.document, resource)
@@ -61,21 +61,32 @@ class Applier:
         """Create an object, and fail where there is one: an apply would change what nobody has planned with."""
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         self._client_side[resource.id] = True
-        return await self.connection.request("POST", collection, query=query, body=resource.document)
+
+        async def attempt() -> Reply:
+            return await self.connection.request("POST", collection, query=query, body=resource.document)
+
+        return await patiently(
+            attempt,
+            says_nothing=lambda reply: _was_raced(reply) and reply.document.get("reason") != "AlreadyExists",
+        )
 
     async def send(
         self, path: str, resource: Resource, *, force: bool, dry_run: bool = False, by: str = FIELD_MANAGER
     ) -> Reply:
-        """Send one apply."""
+        """Send one apply; where it names no version to start from, again if somebody else's write came between."""
         query = {"fieldManager": by, "fieldValidation": "Strict", "force": str(force).lower()}
         if dry_run:
             query["dryRun"] = "All"
-        return _checked(
-            await self.connection.request(
+
+        async def attempt() -> Reply:
+            return await self.connection.request(
                 "PATCH", path, query=query, body=resource.document, content_type="application/apply-patch+yaml"
-            ),
-            resource,
+            )
+
+        reply = await patiently(
+            attempt, says_nothing=lambda reply: _was_raced(reply) and not resource.resource_version
         )
+        return _checked(reply, resource)
 
     async def _read(self, path: str, resource: Resource) -> Reply:
         return _checked(await self.connection.request("GET", path), resource)
@@ -107,19 +118,8 @@ class Applier:
         yielding = {str(entry["manager"]) for entry in former(live.document, FIELD_MANAGER)}
         if conflicting_managers(refusal) - yielding:
             return _less(refusal, yielding)
-        reply = await self._rehearsal(path, resource, force=True)
+        reply = await self.send(path, resource, force=True, dry_run=True)
         return self._handed_over(reply, live.document, resource)
-
-    async def _rehearsal(self, path: str, resource: Resource, *, force: bool) -> Reply:
-        async def attempt() -> Reply:
-            return await self.send(path, resource, force=force, dry_run=True)
-
-        def was_raced(reply: Reply) -> bool:
-            # Somebody else's write came in between, and this one names no version to start from.
-            crossed = reply.status == HTTPStatus.CONFLICT and not conflicting_managers(reply)
-            return crossed and not resource.resource_version
-
-        return await patiently(attempt, says_nothing=was_raced)
 
     def _handed_over(self, reply: Reply, live: Document, resource: Resource) -> Reply:
         self._note(resource.id, Reply(reply.status, live))
@@ -138,6 +138,11 @@ def _checked(reply: Reply, resource: Resource) -> Reply:
         if not all(is_field_set(entry.get("fieldsV1") or {}) for entry in metadata.get("managedFields") or ()):
             raise ClusterError(f"the API server answered with managedFields of {resource.id} that cannot be read")
     return reply
+
+
+def _was_raced(reply: Reply) -> bool:
+    """Tell whether a conflict is with a write that came in between, and not with who owns which field."""
+    return reply.status == HTTPStatus.CONFLICT and not conflicting_managers(reply)
 
 
 def conflicting_managers(reply: Reply) -> frozenset[str]:

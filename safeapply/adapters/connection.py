@@ -6,6 +6,7 @@ What the client raises is wrapped here; above this module there are statuses, bo
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import ssl
@@ -33,6 +34,8 @@ from safeapply.errors import ClusterError, ClusterUnreachableError
 __all__ = ["Connection", "Reply", "connected"]
 
 REQUEST_SECONDS = 30.0
+STARTING_SECONDS = 5.0
+"""How long a server that has never answered may refuse connections: a restart, else nothing is at that address."""
 OK = range(200, 300)
 UNAUTHORIZED = 401
 FORBIDDEN = 403
@@ -108,7 +111,8 @@ class Connection:
                 reply = await self._send(method, url, body, content_type)
             return reply
 
-        reply = await patiently(send, is_passing=self._is_passing)
+        begun = asyncio.get_running_loop().time()
+        reply = await patiently(send, is_passing=lambda error: self._is_passing(error, begun))
         if reply.status == UNAUTHORIZED:
             raise ClusterError(f"the API server at {self.server} does not accept these credentials; log in again")
         return reply
@@ -129,11 +133,14 @@ class Connection:
         self._answered.set()
         return self._reply(response.status, raw, response.headers.get("Retry-After"))
 
-    def _is_passing(self, error: BaseException) -> bool:
+    def _is_passing(self, error: BaseException, begun: float) -> bool:
         """Tell whether a connection that failed may succeed soon; a wrong address stays wrong."""
         if not isinstance(error, ClusterUnreachableError) or isinstance(error.__cause__, ssl.SSLError):
             return False
-        return self._answered.is_set() or not isinstance(error.__cause__, aiohttp.ClientConnectorError)
+        if self._answered.is_set() or not isinstance(error.__cause__, aiohttp.ClientConnectorError):
+            return True
+        refused = error.__cause__.os_error.errno == errno.ECONNREFUSED
+        return refused and asyncio.get_running_loop().time() - begun < STARTING_SECONDS
 
     async def stream(self, path: str, query: Mapping[str, str], *, seconds: float) -> aiohttp.ClientResponse:
         """Open an answer that goes on, and return it unread; whoever reads it gets aiohttp's errors.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, Protocol
 
-from safeapply.errors import ClusterError, UsageError
+from safeapply.errors import ClusterChangedError, ClusterError, UsageError
 from safeapply.plans.found import KEPT_KIND, Found, decoded, encoded, united
 from safeapply.ports import Clock, Cluster
 from safeapply.resources.objects import Namespace, Resource, ResourceId
@@ -91,10 +91,20 @@ class History:
         at = self.clock.wall().strftime("%Y-%m-%dT%H:%M:%SZ")
         number = records[0].revision + 1 if records else 1
         record = Record(number, State.UNDER_WAY, self.by, at, merged)
-        await self.cluster.create(self._resource(record))
+        await self._keep(record)
         for old in (*((open_one,) if open_one else ()), *records[KEPT - 1 :]):
             await self.cluster.delete(self._resource(old))
         return record
+
+    async def _keep(self, record: Record) -> None:
+        """Write a record; one that is there already is this one where the answer to the first try was lost."""
+        wanted = self._resource(record)
+        try:
+            await self.cluster.create(wanted)
+        except ClusterChangedError:
+            there = await self.cluster.get(wanted.id)
+            if there is None or _parsed(there) != record:
+                raise
 
     async def conclude(self, unchanged: Collection[ResourceId], live: Collection[ResourceId]) -> None:
         """Note that a rollout is settled that was killed after its last write: nothing is left to do for it."""

@@ -143,7 +143,7 @@ class ApiServer:
                 return answer
         if request.transport is not None:
             request.transport.abort()
-        raise ConnectionResetError
+        return web.Response()
 
     async def _late_answer(self, request: web.Request, fault: ApiFault, seconds: float) -> web.StreamResponse:
         """Answer late; a watch that is to be dropped ends after as long."""

@@ -53,7 +53,7 @@ class Cluster:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self.server = ApiServer(self.store, admin_address=lambda *pod: self.sockets.get(pod[2]))
-        asyncio.run_coroutine_threadsafe(self.server.start(), self._loop).result(PATIENCE)
+        self.start()
         self.kubeconfig = self.directory / "kubeconfig"
         self.kubeconfig.write_text(self.server.kubeconfig())
         return self
@@ -63,6 +63,10 @@ class Cluster:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE)
         self._loop.close()
+
+    def start(self, port: int = 0) -> None:
+        """Start the server; one that was stopped at the port that it had."""
+        asyncio.run_coroutine_threadsafe(self.server.start(port), self._loop).result(PATIENCE)
 
     def stop(self) -> None:
         """Stop the server; it may be stopped again."""

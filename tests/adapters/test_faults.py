@@ -1,0 +1,189 @@
+"""Faults of the API server, one at a time: what is tried again, what is not, and that nobody is told an untruth."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from safeapply.adapters.clock import SystemClock
+from safeapply.adapters.connection import Connection, connected
+from safeapply.adapters.kube import KubeCluster
+from safeapply.errors import ClusterChangedError, ClusterUnreachableError, RejectedError
+from safeapply.plans.found import Found
+from safeapply.resources.objects import Document, Namespace, Resource, ResourceId
+from safeapply.rollout.history import History, Record, State
+from safeapply.sandbox.apiserver.faults import ApiFault, ApiFaults
+from tests.sandbox.apiserver.cluster import Cluster, config
+
+DEFAULT = Namespace("default")
+SETTINGS = ResourceId("", "ConfigMap", DEFAULT, "settings")
+
+
+class Scripted(ApiFaults):
+    """Faults that befall the first requests of a method, one after the other."""
+
+    def __init__(self, **script: list[ApiFault]) -> None:
+        super().__init__(0)
+        self._script = script
+
+    def draw(self, method: str, *, watch: bool) -> ApiFault | None:
+        """Return the next fault of the method."""
+        left = [] if watch else self._script.get(method, [])
+        if not left:
+            return None
+        self.drawn.append(left[0])
+        return left.pop(0)
+
+
+class Counted(ApiFaults):
+    """No fault, and a count of the writes."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.writes = 0
+
+    def draw(self, method: str, *, watch: bool) -> ApiFault | None:
+        """Let the request be."""
+        self.writes += not watch and method != "GET"
+        return None
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Hand over a running API server."""
+    with Cluster(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def connection(cluster: Cluster) -> AsyncIterator[Connection]:
+    """Hand over a connection that has not been used."""
+    async with connected(kubeconfig=str(cluster.kubeconfig), context=None) as one:
+        yield one
+
+
+def history(connection: Connection) -> History:
+    """Return the records of the cluster."""
+    return History(KubeCluster(connection), SystemClock(), DEFAULT, "alice@laptop")
+
+
+def settings(**data: str) -> Resource:
+    """Return a ConfigMap."""
+    return Resource(SETTINGS, config(SETTINGS.name, data, namespace=DEFAULT))
+
+
+def found(value: str) -> tuple[Found, ...]:
+    """Return what a rollout found."""
+    document: Document = {"data": {"key": value}}
+    return (Found(SETTINGS, document, there=True),)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"POST": [ApiFault.LOST_ANSWER]},
+        {"POST": [ApiFault.CONFLICT]},
+        {"POST": [ApiFault.RESET, ApiFault.LOST_ANSWER]},
+        {"PATCH": [ApiFault.CONFLICT, ApiFault.CONFLICT]},
+        {"PATCH": [ApiFault.LOST_ANSWER]},
+    ],
+    ids=str,
+)
+async def test_a_record_is_kept_and_settled_whatever_one_answer_was(
+    cluster: Cluster, connection: Connection, faults: Mapping[str, list[ApiFault]]
+) -> None:
+    """A lost answer to its creation is no stranger's record, and a conflict is with a write that says nothing."""
+    cluster.server.faults = scripted = Scripted(**faults)
+    expected = [fault for each in faults.values() for fault in each]
+    records = history(connection)
+    await records.mark(await records.begin(found("before")), State.SETTLED)
+    assert scripted.drawn == expected
+    assert [(one.revision, one.state) for one in await records.records()] == [(1, State.SETTLED)]
+
+
+async def test_a_record_that_somebody_else_began_is_not_taken_for_ones_own(connection: Connection) -> None:
+    """Two rollouts that begin at once: the answer to the second's question was older than the first's record."""
+
+    class Late(History):
+        async def records(self) -> tuple[Record, ...]:
+            return ()
+
+    await history(connection).begin(found("theirs"))
+    late = Late(KubeCluster(connection), SystemClock(), DEFAULT, "bob@laptop")
+    with pytest.raises(ClusterChangedError, match="already exists"):
+        await late.begin(found("ours"))
+
+
+async def test_a_write_that_names_its_version_is_not_repeated_after_a_conflict(
+    cluster: Cluster, connection: Connection
+) -> None:
+    """Whoever planned with that version plans again."""
+    kube = KubeCluster(connection)
+    live = await kube.create(settings(key="before"))
+    cluster.server.faults = scripted = Scripted(PATCH=[ApiFault.CONFLICT])
+    metadata = {"name": SETTINGS.name, "namespace": DEFAULT, "resourceVersion": live.resource_version}
+    with pytest.raises(ClusterChangedError):
+        await kube.apply(Resource(SETTINGS, {**settings(key="after").document, "metadata": metadata}))
+    assert scripted.drawn == [ApiFault.CONFLICT]
+
+
+async def test_a_permanent_error_is_told_at_once_in_the_servers_own_words(
+    cluster: Cluster, connection: Connection
+) -> None:
+    """No second request is sent."""
+    cluster.server.faults = counted = Counted()
+    name = "Not_A_Name"
+    wrong = Resource(ResourceId("", "ConfigMap", DEFAULT, name), config(name, namespace=DEFAULT))
+    with pytest.raises(RejectedError, match="RFC 1123"):
+        await KubeCluster(connection).create(wrong)
+    assert counted.writes == 1
+
+
+async def test_too_many_requests_wait_as_long_as_the_server_asks(cluster: Cluster, connection: Connection) -> None:
+    """It asks for one second, as priority and fairness does."""
+    kube = KubeCluster(connection)
+    await kube.create(settings(key="value"))
+    cluster.server.faults = Scripted(GET=[ApiFault.TOO_MANY])
+    before = time.monotonic()
+    assert await kube.get(SETTINGS) is not None
+    assert time.monotonic() - before >= 1.0
+
+
+async def test_the_first_request_may_meet_an_api_server_that_is_being_started(
+    cluster: Cluster, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections are refused for a moment; that is no reason to send a user to the kubeconfig."""
+    refused = asyncio.Event()
+    port = int(cluster.server.url.rpartition(":")[2])
+    call = connection.client.call_api
+
+    async def watched(*arguments: Any) -> Any:
+        try:
+            return await call(*arguments)
+        except aiohttp.ClientConnectorError:
+            refused.set()
+            raise
+
+    monkeypatch.setattr(connection.client, "call_api", watched)
+    cluster.stop()
+    reading = asyncio.create_task(KubeCluster(connection).get(SETTINGS))
+    async with asyncio.timeout(20):
+        await refused.wait()
+        await asyncio.to_thread(cluster.start, port)
+        assert await reading is None
+
+
+async def test_nobody_at_that_address_is_told_after_a_few_seconds(
+    cluster: Cluster, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart would be over, or answer again and again."""
+    monkeypatch.setattr("safeapply.adapters.connection.STARTING_SECONDS", 0.5)
+    cluster.stop()
+    with pytest.raises(ClusterUnreachableError, match="check the kubeconfig, the context and the network"):
+        await KubeCluster(connection).get(SETTINGS)

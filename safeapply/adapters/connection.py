@@ -42,6 +42,7 @@ FORBIDDEN = 403
 NOT_FOUND = 404
 NO_PAGE = b"404 page not found"
 """How an API server says, in no JSON, that it does not serve an API group."""
+OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 SHOWN = 200
 """Characters of a strange answer that are quoted."""
 
@@ -237,7 +238,7 @@ async def _load(configuration: Configuration, kubeconfig: str | None, context: s
         )
     except (ConfigException, OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         if kubeconfig is None and context is None and _in_cluster(configuration):
-            return "default"
+            return _own_namespace()
         where = os.pathsep.join(paths)
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ClusterError(
@@ -248,8 +249,17 @@ async def _load(configuration: Configuration, kubeconfig: str | None, context: s
 
 def _find(paths: list[str]) -> None:
     """Raise where no file is there: the client would print a line of its own before it says so."""
-    if not any(Path(path).expanduser().is_file() for path in paths):
+    # Path.expanduser raises where a user has neither $HOME nor a name, as in many containers.
+    if not any(Path(os.path.expanduser(path)).is_file() for path in paths):  # noqa: PTH111
         raise ConfigException("there is no such file")
+
+
+def _own_namespace() -> str:
+    """Return the namespace of the pod that this runs in, as kubectl takes it (client-go ``client_config.go``)."""
+    try:
+        return OWN_NAMESPACE.read_text(encoding="utf-8").strip() or "default"
+    except OSError:
+        return "default"
 
 
 def _in_cluster(configuration: Configuration) -> bool:

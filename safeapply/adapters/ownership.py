@@ -18,6 +18,14 @@ __all__ = ["annotated", "former", "handed_over", "is_client_side", "without_drop
 
 CLIENT_SIDE_MANAGERS = frozenset({"kubectl-client-side-apply", "before-first-apply"})
 """The managers of client-side apply, and of what was there before the first server-side apply."""
+ARGO_CD = "argocd-controller"
+TRACKING: Mapping[str, Any] = {
+    "f:metadata": {
+        "f:annotations": {"f:argocd.argoproj.io/tracking-id": {}},
+        "f:labels": {"f:app.kubernetes.io/instance": {}},
+    }
+}
+"""What Argo CD finds its own objects by; no manifest in git has it."""
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 Entry = Mapping[str, Any]
@@ -47,7 +55,7 @@ def handed_over(live: Document, manager: str) -> Sequence[Entry] | None:
     fields = fields_united(entry.get("fieldsV1") or {} for entry in ((own,) if own else ()) + old)
     base = own or {**old[0], "manager": manager, "operation": "Apply"}
     kept = [entry for entry in entries if entry not in old and entry is not own]
-    return [*kept, {**base, "fieldsV1": fields}]
+    return [*kept, *filter(None, map(_tracking, old)), {**base, "fieldsV1": fields}]
 
 
 def without_dropped(result: Document, live: Document, manifest: Document, manager: str) -> Document:
@@ -56,7 +64,8 @@ def without_dropped(result: Document, live: Document, manifest: Document, manage
     What somebody else owns as well stays.
     """
     old = former(live, manager)
-    others = (one for one in _entries(live) if one not in old and not _is_applier(one, manager))
+    others = [one for one in _entries(live) if one not in old and not _is_applier(one, manager)]
+    others += filter(None, map(_tracking, old))
     fields = fields_united(one.get("fieldsV1") or {} for one in old)
     return dropped(
         result, fields_less(fields, fields_united(one.get("fieldsV1") or {} for one in others)), manifest
@@ -87,6 +96,13 @@ def _as_kubectl_writes(document: Document) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text + "\n"
+
+
+def _tracking(entry: Entry) -> Entry | None:
+    """Return what is left of an entry of Argo CD: the marks that it puts on what it applies."""
+    fields = entry.get("fieldsV1") or {}
+    marks = fields_less(fields, fields_less(fields, TRACKING))
+    return {**entry, "fieldsV1": marks} if marks and entry.get("manager") == ARGO_CD else None
 
 
 def _is_former(entry: Entry, manager: str) -> bool:

@@ -6,6 +6,7 @@ Commands import what they need when they run, so that ``safeapply --help`` answe
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 import typer
@@ -24,6 +25,9 @@ def main() -> None:
     # A mesh of 20,000 objects makes millions of values that live as long as the command: a quarter of the time of a
     # large plan went into looking for garbage among them.
     gc.set_threshold(GARBAGE)
+    if os.path.expanduser("~") == "~":  # noqa: PTH111  Path raises instead
+        # A user without home and name, as in many containers: the Kubernetes client cannot even be imported.
+        os.environ["HOME"] = "/"
     try:
         _app()()
     except SafeApplyError as error:

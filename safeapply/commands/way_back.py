@@ -38,4 +38,12 @@ def history_of(cluster: Cluster, namespace: Namespace) -> History:
 
 def holder() -> str:
     """Return who runs this command, where, and in which process."""
-    return f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()})"
+    return f"{_user()}@{socket.gethostname()} (pid {os.getpid()})"
+
+
+def _user() -> str:
+    """Return who runs this process; in a container its user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

@@ -26,6 +26,7 @@ from safeapply.sandbox.pods import (
     address,
     crashing,
     finished_job,
+    is_ours,
     is_ready,
     outside_backends,
     owner_uid,
@@ -184,7 +185,7 @@ class Kubelet:
             self._objects.set_status(_id_of(workload), status)
 
     def _run_jobs(self) -> None:
-        for job in self._objects.list(JOB):
+        for job in filter(is_ours, self._objects.list(JOB)):
             if not (job.get("status") or {}).get("conditions"):
                 self._objects.set_status(_id_of(job), finished_job(job))
 

@@ -18,6 +18,7 @@ __all__ = [
     "address",
     "crashing",
     "finished_job",
+    "is_ours",
     "is_ready",
     "istiod_pod",
     "outside_backends",
@@ -146,6 +147,11 @@ def _crashing(name: str) -> Mapping[str, Any]:
         "state": {"waiting": {"reason": "CrashLoopBackOff", "message": message}},
         "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
     }
+
+
+def is_ours(job: Document) -> bool:
+    """Tell whether a Job is the built-in controller's, and not another's, as ``managedBy`` says (KEP-4368)."""
+    return (job.get("spec") or {}).get("managedBy") in {None, "kubernetes.io/job-controller"}
 
 
 def finished_job(job: Document) -> Mapping[str, Any]:

@@ -22,7 +22,8 @@ __all__ = ["ADMIN", "ANONYMOUS", "Access", "Attempt", "User", "attempt_at", "ser
 AUTHENTICATED: Final = "system:authenticated"
 MASTERS: Final = "system:masters"
 _RBAC: Final = "rbac.authorization.k8s.io"
-_BEARER: Final = "Bearer "
+_BEARER: Final = "bearer"
+"""In any case (RFC 9110 11.1): the official client writes it small in a pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ class Access:
         authorization = headers.get("Authorization", "")
         user = self.nobody
         if authorization:
-            known = self.tokens.get(authorization.removeprefix(_BEARER))
+            scheme, _, token = authorization.partition(" ")
+            known = self.tokens.get(token) if scheme.lower() == _BEARER else None
             if known is None:
                 raise StatusError(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
             user = known

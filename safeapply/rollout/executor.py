@@ -7,16 +7,14 @@ killed is run again, and every state in which it can be killed is safe.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
-from typing import assert_never
+from dataclasses import dataclass, replace
 
 from safeapply.errors import ClusterChangedError, ClusterUnreachableError, RejectedError, SafeApplyError
-from safeapply.istio.replicas import Written, writes_to, written
+from safeapply.istio.replicas import Written
 from safeapply.istio.snapshot import ISTIO_SYSTEM
-from safeapply.plans.plan import Action, Operation, Plan, Step
+from safeapply.plans.plan import Operation, Plan, Step
 from safeapply.plans.remains import joined, overtaken, surprises
 from safeapply.ports import Clock, Cluster, Istiods, Proxies
 from safeapply.resources.objects import Namespace, Resource, ResourceId
@@ -29,13 +27,13 @@ from safeapply.rollout.events import (
     StepDone,
     StepStarted,
     Stopped,
-    Wrote,
 )
 from safeapply.rollout.ground import Ground
 from safeapply.rollout.history import Chronicle
 from safeapply.rollout.lock import Hold, Lock, held
 from safeapply.rollout.poller import DEFAULT_PACE, Pace, Poller
 from safeapply.rollout.readiness import Readiness
+from safeapply.rollout.writer import Writer
 from safeapply.xds.expectations import Expectation
 
 __all__ = ["Fresh", "RolloutOptions", "carry_out"]
@@ -123,9 +121,9 @@ async def carry_out(
         held(options.lock, cluster, clock, emit) if options.lock else nullcontext()
     )
     async with lock as hold:
-        rollout = _Rollout(plan, cluster, clock, emit, options, poller, readiness, hold)
-        rollout.stand_on(options.live)
-        await rollout.run()
+        writer = Writer(cluster, clock, emit, options.writes_at_once, options.deletion)
+        writer.stand_on(plan.versions, options.live)
+        await _Rollout(plan, cluster, clock, emit, options, poller, readiness, hold, writer).run()
 
 
 @dataclass(slots=True)
@@ -138,27 +136,10 @@ class _Rollout:
     poller: Poller
     readiness: Readiness
     hold: Hold | None
-    versions: dict[ResourceId, str] = field(default_factory=dict)
-    """The resourceVersion that each touched object must have when it is written next."""
-    ground: Ground | None = None
-    writes: dict[ResourceId, Written] = field(default_factory=dict)
-    """The last write of every object, whoever made it."""
-    step: int = field(default=1)
+    writer: Writer
+    step: int = 1
     deadline: float = float("inf")
-    done: list[Operation] = field(default_factory=list)
-    """What has been written of the present step."""
     plans: int = 1
-
-    def stand_on(self, live: Mapping[ResourceId, Resource] | None) -> None:
-        """Take what the plan was made with for what is to be so still."""
-        self.versions = dict(self.plan.versions)
-        if live is not None:
-            self.ground = Ground.of(live.values())
-            fresh = {one.id: one for one in writes_to(live.values())}
-            known = {
-                one: write for one, write in self.writes.items() if fresh.get(one, write).version == write.version
-            }
-            self.writes = {**fresh, **known}
 
     async def run(self) -> None:
         started = self.clock.now()
@@ -182,7 +163,7 @@ class _Rollout:
         """Wait until the proxies show the last step; of a part, until the first step that is left could follow."""
         await self._wait_for_workloads(self.plan.workloads)
         if self.plan.settled:
-            await self._wait(self.plan.settled, writes=tuple(self.writes.values()) if self.plan.left else ())
+            await self._wait(self.plan.settled, writes=self.writer.last if self.plan.left else ())
         if self.plan.left:
             await self._soak(self.plan.left[0])
         elif self.options.chronicle:
@@ -201,7 +182,7 @@ class _Rollout:
         try:
             await self._take(step)
             self.step += 1
-            self.done = []
+            self.writer.done = []
         except ClusterChangedError as error:
             await self._plan_again(error, f"{error.resource} changed ({error.reason})")
         except ClusterUnreachableError as error:
@@ -216,8 +197,9 @@ class _Rollout:
         except RejectedError as rejected:
             # Whoever changed something owns a field now, or a webhook minds: the plan cannot be gone on with.
             raise ClusterChangedError(rejected.resource, why, (str(rejected),)) from rejected
-        left = [o for step in self.plan.steps[self.step - 1 :] for o in step.operations if o not in self.done]
-        untouched = self.options.any_plan and self.step == 1 and not self.done and not fresh.plan.refusals
+        done = self.writer.done
+        left = [o for step in self.plan.steps[self.step - 1 :] for o in step.operations if o not in done]
+        untouched = self.options.any_plan and self.step == 1 and not done and not fresh.plan.refusals
         if not untouched and (difference := surprises(left, fresh.plan)):
             resource, reason = (
                 (error.resource, error.reason) if isinstance(error, ClusterChangedError) else ("the cluster", why)
@@ -228,24 +210,13 @@ class _Rollout:
     def _go_on(self, fresh: Fresh, left: Sequence[Operation], why: str) -> None:
         """Take what was done for the first steps of a plan, and the new plan for the others."""
         for operation in overtaken(left, fresh.plan):
-            self._tell_overtaken(operation, fresh)
+            self.writer.tell_overtaken(self.step, operation, fresh.live)
         present = self.plan.steps[self.step - 1]
-        done = (replace(present, operations=tuple(self.done)),) if self.done else ()
+        done = (replace(present, operations=tuple(self.writer.done)),) if self.writer.done else ()
         self.plan = joined((*self.plan.steps[: self.step - 1], *done), fresh.plan)
-        self.step, self.done = self.step + len(done), []
-        self.stand_on(fresh.live)
+        self.step += len(done)
+        self.writer.stand_on(self.plan.versions, fresh.live)
         self.emit(Replanned(self.clock.now(), self.step, why, self.plan, len(fresh.plan.steps)))
-
-    def _tell_overtaken(self, operation: Operation, fresh: Fresh) -> None:
-        """Tell of a write that is there, though nobody answered that it was made."""
-        one, version = operation.resource.id, self.versions.get(operation.resource.id)
-        if operation.action is Action.DELETE:
-            word, now = self.options.deletion, ""
-            self.writes[one] = written(_at(operation.resource, version or ""), deleted=True)
-        else:
-            word, now = "configured" if version else "created", fresh.live[one].resource_version
-        self.done.append(operation)
-        self.emit(Wrote(self.clock.now(), self.step, operation.action, one, word, now))
 
     async def _take(self, step: Step) -> None:
         self.emit(StepStarted(self.clock.now(), self.step, len(self.plan.steps), step.phase))
@@ -255,9 +226,9 @@ class _Rollout:
         await self._soak(step)
         if self.hold is not None:
             await self.hold.assure()
-        if self.ground is not None:
-            await self.ground.check(self.cluster)
-        await self._write_all(step)
+        if self.writer.ground is not None:
+            await self.writer.ground.check(self.cluster)
+        await self.writer.write(self.step, step.operations)
         self.emit(StepDone(self.clock.now(), self.step))
 
     async def _wait_for_workloads(self, workloads: Sequence[ResourceId]) -> None:
@@ -270,10 +241,9 @@ class _Rollout:
 
     async def _wait_on_ground(self, step: Step) -> None:
         """Wait for a step's expectations, as long as the plan stands: what others wrote may never let them hold."""
-        writes = tuple(self.writes.values())
-        tasks = [asyncio.ensure_future(self._wait(step.expectations, writes=writes))]
-        if self.ground is not None:
-            tasks.append(asyncio.ensure_future(self._until_shaken(self.ground)))
+        tasks = [asyncio.ensure_future(self._wait(step.expectations, writes=self.writer.last))]
+        if self.writer.ground is not None:
+            tasks.append(asyncio.ensure_future(self._until_shaken(self.writer.ground)))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -297,65 +267,3 @@ class _Rollout:
 
     async def _wait(self, expectations: Sequence[Expectation], *, writes: Sequence[Written] = ()) -> None:
         await self.poller.wait(self.step, expectations, patience=self._patience(), writes=writes)
-
-    async def _write_all(self, step: Step) -> None:
-        """Write side by side, and let each write that has begun come to its end before anything else is told."""
-        gate, waiting = asyncio.Semaphore(self.options.writes_at_once), deque(step.operations)
-
-        async def write() -> None:
-            async with gate:
-                if waiting:
-                    await self._write(waiting.popleft())
-
-        writing = asyncio.gather(*(write() for _ in step.operations), return_exceptions=True)
-        try:
-            results = await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            waiting.clear()
-            await writing
-            raise
-        # What no plan can help against is told before what another plan may.
-        for failure in sorted((one for one in results if isinstance(one, BaseException)), key=_may_pass):
-            raise failure
-
-    async def _write(self, operation: Operation) -> None:
-        one = operation.resource.id
-        known = self.versions.get(one, "")
-        match operation.action:
-            case Action.APPLY:
-                made = await self._apply(operation, known)
-                self.versions[one] = version = made.resource_version
-                before = self.writes.get(one)
-                self.writes[one] = written(made, created=not known or (before is not None and before.created))
-                if self.ground is not None:
-                    self.ground.wrote(made)
-                word = "created" if not known else "unchanged" if version == known else "configured"
-            case Action.DELETE:
-                await self.cluster.delete(_at(operation.resource, known))
-                self.versions.pop(one, None)
-                if self.ground is not None:
-                    self.ground.deleted(one)
-                self.writes[one] = written(_at(operation.resource, known), deleted=True)
-                version, word = "", self.options.deletion
-            case _:
-                assert_never(operation.action)
-        self.done.append(operation)
-        self.emit(Wrote(self.clock.now(), self.step, operation.action, one, word, version))
-
-    async def _apply(self, operation: Operation, known: str) -> Resource:
-        """Write an object at the version that the plan saw; where it saw none, there must be none."""
-        if known or operation.manager:
-            return await self.cluster.apply(_at(operation.resource, known), manager=operation.manager)
-        return await self.cluster.create(_at(operation.resource, ""))
-
-
-def _may_pass(failure: BaseException) -> bool:
-    return isinstance(failure, ClusterChangedError | ClusterUnreachableError)
-
-
-def _at(resource: Resource, version: str) -> Resource:
-    """Return the resource with the resourceVersion that it must have when it is written."""
-    metadata = {**resource.metadata, "resourceVersion": version}
-    if not version:
-        del metadata["resourceVersion"]
-    return Resource(resource.id, {**resource.document, "metadata": metadata}, resource.origin)

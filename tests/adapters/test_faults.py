@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import pytest
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.connection import Connection, connected
 from safeapply.adapters.kube import KubeCluster
-from safeapply.errors import ClusterChangedError, ClusterUnreachableError, RejectedError
+from safeapply.errors import ClusterChangedError, ClusterError, ClusterUnreachableError, RejectedError
 from safeapply.plans.found import Found
 from safeapply.resources.objects import Document, Namespace, Resource, ResourceId
 from safeapply.rollout.history import History, Record, State
+from safeapply.sandbox.apiserver import ADMIN, Access
 from safeapply.sandbox.apiserver.faults import ApiFault, ApiFaults
 from tests.sandbox.apiserver.cluster import Cluster, config
 
@@ -153,6 +155,21 @@ async def test_too_many_requests_wait_as_long_as_the_server_asks(cluster: Cluste
     before = time.monotonic()
     assert await kube.get(SETTINGS) is not None
     assert time.monotonic() - before >= 1.0
+
+
+async def test_a_token_that_has_expired_is_read_anew(cluster: Cluster) -> None:
+    """From the kubeconfig, into which a login has written another; until it has, that is what is missing."""
+    let = partial(setattr, cluster.server, "access")
+    cluster.do(lambda: let(Access(cluster.store, {"monday": ADMIN})))
+    cluster.kubeconfig.write_text(cluster.server.kubeconfig(token="monday"))
+    async with connected(kubeconfig=str(cluster.kubeconfig), context=None) as connection:
+        kube = KubeCluster(connection)
+        assert await kube.get(SETTINGS) is None
+        cluster.do(lambda: let(Access(cluster.store, {"tuesday": ADMIN})))
+        with pytest.raises(ClusterError, match="does not accept these credentials; log in again"):
+            await kube.get(SETTINGS)
+        cluster.kubeconfig.write_text(cluster.server.kubeconfig(token="tuesday"))
+        assert await kube.get(SETTINGS) is None
 
 
 async def test_the_first_request_may_meet_an_api_server_that_is_being_started(

@@ -81,6 +81,32 @@ def test_a_plan_without_a_cluster_shows_no_value(cluster: Cluster, tmp_path: Pat
         assert "***" in unseen(cluster, safeapply(cluster, "plan", "--live", live, "-f", wanted, "-o", "json")).out
 
 
+@pytest.mark.parametrize("page", ["html", "mermaid"])
+def test_no_page_shows_a_value(cluster: Cluster, page: str, tmp_path: Path) -> None:
+    """The graph of a plan, and the timeline of a rollout."""
+    wanted = files(tmp_path / "wanted", secret("token", CANARIES[0]), secret("new", CANARIES[1]))
+    said = unseen(cluster, safeapply(cluster, "plan", "-f", wanted, "-o", page))
+    assert "token" in said.out
+    report = tmp_path / "report.html"
+    done = safeapply(cluster, "apply", "-f", wanted, "--yes", "-o", "events", "--report", str(report))
+    unseen(cluster, done, report.read_text())
+    assert "token" in report.read_text()
+
+
+def test_no_saved_plan_holds_a_value(cluster: Cluster, tmp_path: Path) -> None:
+    """Neither one in which a Secret is left alone, nor, because it is not saved, one that writes it."""
+    saved = tmp_path / "plan.json"
+    beside = files(tmp_path / "beside", rule("reviews", "v1"))
+    said = safeapply(cluster, "plan", "-f", beside, "--out", str(saved))
+    assert said.code == 0, said.err
+    unseen(cluster, said, saved.read_text())
+    changed = files(tmp_path / "changed", rule("reviews", "v1"), secret("token", CANARIES[0]))
+    said = safeapply(cluster, "plan", "-f", changed, "--out", str(tmp_path / "other.json"))
+    assert said.code != 0
+    unseen(cluster, said)
+    assert not (tmp_path / "other.json").exists()
+
+
 @pytest.mark.parametrize(
     "text",
     [

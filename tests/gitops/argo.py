@@ -8,7 +8,7 @@ is over; manifests are applied one by one by kubectl's code, on the client's sid
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,56 +38,27 @@ class Write:
 
 
 @dataclass
-class Argo:
-    """One Application."""
+class Hooks:
+    """Runs hooks one by one, each after what an earlier run has left of it is gone."""
 
     mesh: Mesh
-    kubeconfig: Path
-    server_side: bool
-    phase: str = ""
-    writes: list[Write] = field(default_factory=list)
-    deleted_hooks: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _known: dict[ResourceId, Any] = field(default_factory=dict)
 
     def start(self) -> None:
         """Look at every write from now on."""
-        self.mesh.store.listen(self._observe)
+        self.mesh.store.listen(lambda _: self._changed.set())
 
-    def _observe(self, event: WatchEvent) -> None:
-        self._changed.set()
-        if event.id.group == "networking.istio.io":
-            spec = event.document["spec"]
-            self.writes.append(
-                Write(
-                    self.phase,
-                    event.id,
-                    self._known.get(event.id) != spec,
-                    TRACKING in _annotations(event.document),
-                )
-            )
-            self._known[event.id] = spec
-
-    async def sync(self, documents: Sequence[Document]) -> bool:
-        """Sync a revision, and tell whether it went well: a hook that fails ends it."""
-        hooks = [one for one in documents if HOOK in _annotations(one)]
-        for phase in ("PreSync", "Sync", "PostSync"):
-            self.phase = phase
-            if phase == "Sync":
-                for one in documents:
-                    if one not in hooks:
-                        await self._apply(one)
-            for one in sorted((one for one in hooks if _annotations(one)[HOOK] == phase), key=_wave):
-                if not await self._run(one):
-                    return False
-        self.phase = ""
+    async def run(self, hooks: Iterable[Document]) -> bool:
+        """Run hooks in their order, until one fails; tell whether none did."""
+        for hook in hooks:
+            if not await self._run(hook):
+                return False
         return True
 
     async def _run(self, hook: Document) -> bool:
-        """Run a hook to its end."""
         one = _id(hook)
-        if "BeforeHookCreation" in _annotations(hook).get(POLICY, "BeforeHookCreation"):
-            await self._delete(one)
+        await self._delete(one)
         metadata = {**hook["metadata"], "namespace": one.namespace, "finalizers": [FINALIZER]}
         more = {"spec": {**hook["spec"], "managedBy": CONTROLLER}} if one.kind == "Job" else {}
         self.mesh.store.create({**hook, "metadata": metadata, **more}, manager=MANAGER)
@@ -98,7 +69,7 @@ class Argo:
         live = self.mesh.store.get(one)
         if live is None:
             return
-        self.deleted_hooks.append(one.name)
+        self.deleted.append(one.name)
         metadata = {key: value for key, value in live["metadata"].items() if key != "finalizers"}
         self.mesh.store.update({**live, "metadata": metadata}, manager=MANAGER)
         self.mesh.store.delete(one)
@@ -119,6 +90,46 @@ class Argo:
             while not holds():
                 self._changed.clear()
                 await self._changed.wait()
+
+
+@dataclass
+class Argo:
+    """One Application."""
+
+    mesh: Mesh
+    kubeconfig: Path
+    server_side: bool
+    hooks: Hooks
+    phase: str = ""
+    writes: list[Write] = field(default_factory=list)
+    _known: dict[ResourceId, Any] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Look at every write from now on."""
+        self.hooks.start()
+        self.mesh.store.listen(self._observe)
+
+    def _observe(self, event: WatchEvent) -> None:
+        if event.id.group == "networking.istio.io":
+            spec, tracked = event.document["spec"], TRACKING in _annotations(event.document)
+            self.writes.append(Write(self.phase, event.id, self._known.get(event.id) != spec, tracked))
+            self._known[event.id] = spec
+
+    async def sync(self, documents: Sequence[Document]) -> bool:
+        """Sync a revision, and tell whether it went well: a hook that fails ends it."""
+        hooks = [one for one in documents if HOOK in _annotations(one)]
+        assert all(_annotations(one)[POLICY] == "BeforeHookCreation" for one in hooks)
+        for phase in ("PreSync", "Sync", "PostSync"):
+            self.phase = phase
+            if phase == "Sync":
+                for one in documents:
+                    if one not in hooks:
+                        await self._apply(one)
+            turn = sorted((one for one in hooks if _annotations(one)[HOOK] == phase), key=_wave)
+            if not await self.hooks.run(turn):
+                return False
+        self.phase = ""
+        return True
 
     async def _apply(self, document: Document) -> None:
         one = _id(document)

@@ -48,6 +48,10 @@ class Jobs:
         self.mesh.api.access = Access(self.mesh.store, self.tokens)
         self.mesh.store.listen(self._observe)
 
+    async def ended(self) -> None:
+        """Return when the Jobs that run now have ended."""
+        await asyncio.gather(*self._tasks)
+
     def _observe(self, event: WatchEvent) -> None:
         document = event.document
         if event.id.group_kind == JOB and event.type is WatchType.ADDED:

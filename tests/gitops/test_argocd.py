@@ -15,52 +15,29 @@ from typing import Any
 import pytest
 import yaml
 
-from safeapply.resources.objects import Document, Namespace, ResourceId
-from safeapply.sandbox.apiserver import ADMIN
-from safeapply.sandbox.mesh import Mesh
+from safeapply.resources.objects import Document
 from safeapply.sandbox.tally import Tally
-from safeapply.sandbox.traffic import Traffic
-from tests.gitops.argo import Argo
+from tests.gitops.argo import Argo, Hooks
 from tests.gitops.container import NOBODY, Mount
-from tests.gitops.front import front
-from tests.gitops.jobs import Jobs
-from tests.mesh.command import EXAMPLE, scene
+from tests.gitops.sites import CONTROLLER, EXAMPLES, LIVE, ROUTE, RULE, Site, built, site
 
-HERE = EXAMPLE.parent / "argocd"
-RULE = ResourceId("networking.istio.io", "DestinationRule", Namespace("default"), "reviews")
-ROUTE = ResourceId("networking.istio.io", "VirtualService", Namespace("default"), "reviews")
+HERE = EXAMPLES / "argocd"
 
 
 @dataclass
-class Site:
-    """A mesh with Argo CD, and an Application that has been synced once."""
+class Application:
+    """An Application that has been synced once, and its site."""
 
-    mesh: Mesh
+    site: Site
     argo: Argo
-    jobs: Jobs
-
-    @property
-    def subsets(self) -> list[str]:
-        """The subsets of the rule, as they are live."""
-        return [str(one["name"]) for one in self.live(RULE)["spec"]["subsets"]]
-
-    def live(self, one: ResourceId) -> Document:
-        """Return a live object."""
-        found = self.mesh.store.get(one)
-        assert found is not None
-        return found
 
     async def under_load(self, documents: list[Document]) -> tuple[bool, Tally]:
         """Sync a revision while requests flow; tell whether it went well, and what became of the requests."""
-        async with await Traffic.start(self.mesh.targets(), rate=200.0, seed=1) as traffic:
-            await traffic.before()
-            self.argo.writes.clear()
-            well = await self.argo.sync(documents)
-            await self.mesh.settled(within=60)
-            return well, await traffic.after()
+        self.argo.writes.clear()
+        return await self.site.under_load(lambda: self.argo.sync(documents))
 
 
-Start = Callable[..., AbstractAsyncContextManager[Site]]
+Start = Callable[..., AbstractAsyncContextManager[Application]]
 
 
 @pytest.fixture
@@ -68,16 +45,14 @@ def start(tmp_path: Path) -> Start:
     """Hand over what starts a site whose first revision is the example's live state."""
 
     @asynccontextmanager
-    async def starting(first: list[Document], *, server_side: bool = True) -> AsyncIterator[Site]:
-        async with Mesh(scene()) as mesh, front(mesh.api.url) as before:
-            for document in yaml.safe_load_all((HERE / "rbac.yaml").read_text()):
-                mesh.store.create(document)
-            jobs = Jobs(mesh, before, {"argocd": ADMIN})
-            argo = Argo(mesh, before.kubeconfig(tmp_path / "config", "argocd"), server_side)
-            jobs.start()
+    async def starting(first: list[Document], *, server_side: bool = True) -> AsyncIterator[Application]:
+        async with site(yaml.safe_load_all((HERE / "rbac.yaml").read_text())) as place:
+            argo = Argo(
+                place.mesh, place.front.kubeconfig(tmp_path / "config", CONTROLLER), server_side, Hooks(place.mesh)
+            )
             argo.start()
-            assert await argo.sync(first), jobs.logs
-            yield Site(mesh, argo, jobs)
+            assert await argo.sync(first), place.jobs.logs
+            yield Application(place, argo)
 
     return starting
 
@@ -94,14 +69,12 @@ def revision(tmp_path: Path) -> Callable[..., list[Document]]:
         if revision:
             with (copy / where / "kustomization.yaml").open("a") as file:
                 file.write(f"commonAnnotations: {{example.test/revision: {revision}}}\n")
-        said = subprocess.run(["kubectl", "kustomize", copy / where], capture_output=True, text=True, check=True)
-        return list(yaml.safe_load_all(said.stdout))
+        return built(copy / where)
 
     return render
 
 
 Revision = Callable[..., list[Document]]
-LIVE = EXAMPLE / "live" / "reviews.yaml"
 
 
 @pytest.mark.parametrize("server_side", [True, False], ids=["server-side", "client-side"])
@@ -109,20 +82,20 @@ async def test_a_sync_loses_no_request_and_leaves_nothing_for_argo_itself(
     start: Start, revision: Revision, *, server_side: bool
 ) -> None:
     """The Job of the sync before is still there; all is done in PreSync, and Argo's apply changes no spec."""
-    async with start(revision(manifests=LIVE), server_side=server_side) as site:
-        well, tally = await site.under_load(revision())
-        assert well, site.jobs.logs
+    async with start(revision(manifests=LIVE), server_side=server_side) as app:
+        well, tally = await app.under_load(revision())
+        assert well, app.site.jobs.logs
         assert tally.requests > 50
         assert (tally.failed, tally.lost) == (0, {})
-        assert site.argo.deleted_hooks == ["safeapply-manifests", "safeapply"]
-        assert [one.id.kind for one in site.argo.writes if one.phase == "PreSync" and one.spec_changed] == [
+        assert app.argo.hooks.deleted == ["safeapply-manifests", "safeapply"]
+        assert [one.id.kind for one in app.argo.writes if one.phase == "PreSync" and one.spec_changed] == [
             "DestinationRule",
             "VirtualService",
             "DestinationRule",
         ]
-        assert not [one for one in site.argo.writes if one.phase == "Sync" and one.spec_changed]
-        assert site.subsets == ["stable"]
-        assert all(one.tracked for one in site.argo.writes)
+        assert not [one for one in app.argo.writes if one.phase == "Sync" and one.spec_changed]
+        assert app.site.subsets == ["stable"]
+        assert all(one.tracked for one in app.argo.writes)
 
 
 async def test_without_force_conflicts_a_server_side_sync_stops_before_its_first_write(
@@ -132,14 +105,14 @@ async def test_without_force_conflicts_a_server_side_sync_stops_before_its_first
     wanted = revision()
     (job,) = (one for one in wanted if one["kind"] == "Job")
     job["spec"]["template"]["spec"]["containers"][0]["args"].remove("--force-conflicts")
-    async with start(revision(manifests=LIVE)) as site:
-        before = site.live(RULE)["metadata"]["resourceVersion"]
-        assert not await site.argo.sync(wanted)
-        said = site.jobs.logs["safeapply"][-1]
+    async with start(revision(manifests=LIVE)) as app:
+        before = app.site.live(RULE)["metadata"]["resourceVersion"]
+        assert not await app.argo.sync(wanted)
+        said = app.site.jobs.logs["safeapply"][-1]
         assert said.code == 1
         assert 'conflict with "argocd-controller"' in said.err
         assert "--force-conflicts" in said.err
-        assert site.live(RULE)["metadata"]["resourceVersion"] == before
+        assert app.site.live(RULE)["metadata"]["resourceVersion"] == before
 
 
 async def test_a_refused_plan_ends_the_sync_at_once(start: Start, revision: Revision, tmp_path: Path) -> None:
@@ -148,13 +121,13 @@ async def test_a_refused_plan_ends_the_sync_at_once(start: Start, revision: Revi
     broken.write_text(
         (HERE / "mesh" / "manifests" / "reviews.yaml").read_text().replace("subset: stable", "subset: v9")
     )
-    async with start(revision(manifests=LIVE)) as site:
-        known = len(site.jobs.logs["safeapply"])
-        assert not await site.argo.sync(revision(manifests=broken))
-        (said,) = site.jobs.logs["safeapply"][known:]
+    async with start(revision(manifests=LIVE)) as app:
+        known = len(app.site.jobs.logs["safeapply"])
+        assert not await app.argo.sync(revision(manifests=broken))
+        (said,) = app.site.jobs.logs["safeapply"][known:]
         assert said.code == 4
         assert "v9" in said.err
-        assert site.subsets == ["v1"]
+        assert app.site.subsets == ["v1"]
 
 
 async def test_the_revision_is_cloned_where_files_do_not_fit_into_a_configmap(
@@ -175,25 +148,25 @@ async def test_the_revision_is_cloned_where_files_do_not_fit_into_a_configmap(
     (job,) = (one for one in documents if one["kind"] == "Job")
     (clone,) = job["spec"]["template"]["spec"]["initContainers"]
     clone["env"][0]["value"] = "file:///repository"
-    async with start(revision(manifests=LIVE)) as site:
-        site.jobs.extra = (Mount(bare, "/repository"),)
-        well, tally = await site.under_load(documents)
-        assert well, site.jobs.logs
-        assert (tally.failed, site.subsets) == (0, ["stable"])
+    async with start(revision(manifests=LIVE)) as app:
+        app.site.jobs.extra = (Mount(bare, "/repository"),)
+        well, tally = await app.under_load(documents)
+        assert well, app.site.jobs.logs
+        assert (tally.failed, app.site.subsets) == (0, ["stable"])
 
 
 async def test_in_two_parts_the_old_version_stays_until_the_sync_is_well(start: Start, revision: Revision) -> None:
     """Widen and switch before, narrow after; where a hook in between fails, the old subset is still there."""
     before, documents = revision("split", manifests=LIVE), revision("split")
-    async with start(before) as site:
+    async with start(before) as app:
         failing = hook("Sync", "smoke-test", "exit 1")
-        assert not await site.argo.sync([*documents, failing])
-        assert site.subsets == ["v1", "stable"]
-        assert site.live(ROUTE)["spec"]["http"][0]["route"][0]["destination"]["subset"] == "stable"
-        well, tally = await site.under_load([*documents, hook("Sync", "smoke-test", "exit 0")])
-        assert well, site.jobs.logs
-        assert (tally.failed, site.subsets) == (0, ["stable"])
-        assert {one.phase for one in site.argo.writes if one.spec_changed} == {"PostSync"}
+        assert not await app.argo.sync([*documents, failing])
+        assert app.site.subsets == ["v1", "stable"]
+        assert app.site.live(ROUTE)["spec"]["http"][0]["route"][0]["destination"]["subset"] == "stable"
+        well, tally = await app.under_load([*documents, hook("Sync", "smoke-test", "exit 0")])
+        assert well, app.site.jobs.logs
+        assert (tally.failed, app.site.subsets) == (0, ["stable"])
+        assert {one.phase for one in app.argo.writes if one.spec_changed} == {"PostSync"}
 
 
 def test_the_rights_are_those_that_rbac_prints() -> None:

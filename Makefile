@@ -4,7 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo test test-long check unit bench clean
+DIST ?= dist
+CLEAN ?= build/clean
+PIP_CLEAN := $(BIN)/python -m pip --python $(CLEAN)/bin/python --quiet --disable-pip-version-check
+
+.PHONY: demo test test-long check unit bench dist lock clean
 
 demo: $(VENV)/ready
 	$(BIN)/safeapply demo
@@ -26,6 +30,24 @@ test-long: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks
+
+# What is handed out: sdist and wheel, all that runs as one file for this platform, and the list of what is in it.
+dist: $(VENV)/ready
+	rm -rf $(DIST) $(CLEAN)
+	$(BIN)/python -m build --no-isolation --outdir $(DIST)
+	$(BIN)/twine check --strict $(DIST)/*
+	$(PYTHON) -m venv --without-pip $(CLEAN)
+	$(PIP_CLEAN) install --require-hashes --only-binary :all: --requirement container/requirements.txt
+	$(PIP_CLEAN) install --no-deps --no-index $(DIST)/*.whl
+	$(PIP_CLEAN) check
+	$(BIN)/pex --venv-repository $(CLEAN) safeapply --console-script safeapply --output-file $(DIST)/safeapply.pex
+	$(BIN)/cyclonedx-py environment $(CLEAN)/bin/python --pyproject pyproject.toml --output-reproducible \
+		--output-file $(DIST)/sbom.cdx.json
+
+# The versions of the container and of the single file, each with its digests.
+lock: $(VENV)/ready
+	$(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 --only-binary :all: \
+		--no-annotate --no-header --quiet --output-file container/requirements.txt
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -28,6 +28,9 @@ def demo(
     from rich.console import Console
 
     from safeapply.sandbox.delays import Delays, Span
+    from safeapply.sandbox.extra import require_extra
+
+    require_extra()
     from safeapply.sandbox.demo import demo as run
     from safeapply.sandbox.demo import print_demo
 

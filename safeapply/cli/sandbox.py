@@ -39,6 +39,14 @@ Lag: TypeAlias = Annotated[
 Delay: TypeAlias = Annotated[str, typer.Option("--delay", metavar="SPAN", help="Push delay for each proxy.")]
 
 
+@app.callback()
+def sandbox() -> None:
+    """A whole Istio mesh on this machine, with real Envoys and no cluster."""
+    from safeapply.sandbox.extra import require_extra
+
+    require_extra()
+
+
 @app.command()
 def up(
     *,

@@ -45,11 +45,25 @@ class Ended:
 
 
 async def contain(
-    command: Sequence[str], *, environment: Mapping[str, str], mounts: Iterable[Mount] = (), user: int = NOBODY
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    mounts: Iterable[Mount] = (),
+    user: int = NOBODY,
+    image: Iterable[Mount] | None = None,
 ) -> Ended:
-    """Run a command in a container of its own to its end."""
+    """Run a command in a container of its own to its end.
+
+    Args:
+        command: the program and its arguments.
+        environment: all of it.
+        mounts: what it sees besides the image.
+        user: who it is.
+        image: what it finds at the root; by default Python and the project, as the tests run it.
+    """
+    parts = (*(system(Path(sys.prefix), REPOSITORY) if image is None else image), *mounts)
     with tempfile.TemporaryDirectory(prefix="sa-root-") as root:
-        script = "\n".join(_script(root, command, environment, (*image(), *mounts), user))
+        script = "\n".join(_script(root, command, environment, parts, user))
         process = await asyncio.create_subprocess_exec(
             *_unshared(),
             "sh",
@@ -73,9 +87,9 @@ def missing() -> str:
     return f"no mount namespace here: {tried.stderr.strip()}" if tried.returncode else ""
 
 
-def image() -> tuple[Mount, ...]:
-    """Return what the image of these containers is made of: Python, and the project."""
-    wanted = sorted({Path(sys.prefix), Path(sys.base_prefix), REPOSITORY})
+def system(*more: Path) -> tuple[Mount, ...]:
+    """Return what an image is made of: Python, and some directories."""
+    wanted = sorted({Path(sys.base_prefix), *more})
     return tuple(Mount(one, str(one)) for one in wanted if one.parts[1] not in SYSTEM)
 
 

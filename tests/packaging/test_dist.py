@@ -1,0 +1,135 @@
+"""What is handed out: complete, and it runs with nothing else, for a user without rights, on read-only files."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from safeapply import __version__
+from safeapply.resources.objects import GroupKind
+from tests.gitops.container import NOBODY, Mount, contain, missing, system
+from tests.packaging.conftest import ROOT, Dist
+from tests.sandbox.apiserver.cluster import Cluster
+
+MANIFESTS = ROOT / "examples" / "argocd" / "mesh" / "manifests"
+PYTHON = Path(sys.executable).resolve()
+LOCK = (ROOT / "container" / "requirements.txt").read_text()
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+contained = pytest.mark.skipif(bool(missing()), reason=missing())
+
+
+def opened(directory: Path) -> Path:
+    """Return a directory that everybody may use."""
+    directory.chmod(0o777)
+    return directory
+
+
+def named(text: str) -> str:
+    """Return the name of a distribution in its normal form."""
+    return re.sub(r"[-_.]+", "-", text).lower()
+
+
+def test_the_wheel_has_what_it_needs_and_no_tests(dist: Dist) -> None:
+    """Types, pages, the demo's mesh; all of the package, and nothing beside it."""
+    names = zipfile.ZipFile(dist.one("*.whl")).namelist()
+    assert "safeapply/py.typed" in names
+    for directory in ("report/pages", "sandbox/demo_mesh"):
+        files = (
+            one for one in (ROOT / "safeapply" / directory).rglob("*") if one.suffix in {".yaml", ".html", ".css"}
+        )
+        assert {str(one.relative_to(ROOT)) for one in files} <= set(names)
+    assert {one.partition("/")[0] for one in names} == {"safeapply", f"safeapply-{__version__}.dist-info"}
+
+
+def test_the_versions_of_the_container_are_pinned_with_their_digests() -> None:
+    """Every one; pip refuses whatever has another."""
+    entries = re.split(r"\n(?=\S)", LOCK.strip())
+    assert all(re.match(r"[\w.-]+==\S+", one) and "--hash=sha256:" in one for one in entries)
+
+
+@contained
+async def test_it_runs_for_a_user_without_rights_where_nothing_can_be_written(dist: Dist, tmp_path: Path) -> None:
+    """The wheel and its runtime dependencies, without extras: a plan with no cluster, and an apply with one."""
+    mounts = (*system(dist.clean), Mount(MANIFESTS, "/manifests"), Mount(opened(tmp_path), "/config"))
+    with Cluster(tmp_path) as cluster:
+
+        async def run(*arguments: str) -> str:
+            ended = await contain(
+                (str(dist.clean / "bin" / "safeapply"), *arguments),
+                environment={"HOME": "/", "KUBECONFIG": "/config/kubeconfig"},
+                mounts=mounts,
+                image=(),
+            )
+            assert ended.code == 0, ended.err
+            return ended.out
+
+        assert await run("version") == f"safeapply {__version__}\n"
+        assert "No changes" in await run("plan", "--live", "/manifests", "-f", "/manifests", "--skip-checks")
+        await run("apply", "-f", "/manifests", "--yes", "--skip-checks")
+        rules = cluster.do(lambda: cluster.store.list(GroupKind("networking.istio.io", "DestinationRule")))
+        assert [one["metadata"]["name"] for one in rules] == ["reviews"]
+
+
+@contained
+async def test_the_single_file_needs_python_alone(dist: Dist, tmp_path: Path) -> None:
+    """It unpacks itself once, below $PEX_ROOT or the home; the rest of the machine is read-only."""
+    mounts = (*system(), Mount(dist.files, "/dist"), Mount(opened(tmp_path), "/tmp", writable=True))
+    command = (str(PYTHON), "/dist/safeapply.pex")
+    environment = {"PEX_ROOT": "/tmp/pex", "PATH": "/usr/bin:/bin"}
+    ended = await contain((*command, "version"), environment=environment, mounts=mounts, image=())
+    assert (ended.code, ended.out) == (0, f"safeapply {__version__}\n"), ended.err
+
+
+def test_without_the_extra_the_embedded_mesh_says_what_to_install(dist: Dist) -> None:
+    """One sentence."""
+    for command in ("demo", "sandbox up"):
+        said = subprocess.run(
+            [dist.clean / "bin" / "safeapply", *command.split()], capture_output=True, text=True, check=False
+        )
+        assert (said.returncode, said.stdout) == (1, "")
+        assert said.stderr == "error: the embedded mesh is not installed: pip install 'safeapply[sandbox]'\n"
+
+
+def test_the_bill_of_materials_names_what_is_installed_and_nothing_else(dist: Dist) -> None:
+    """CycloneDX: the locked versions of this platform, none of the tests' own."""
+    bill = json.loads(dist.one("sbom.cdx.json").read_text())
+    found = {(named(one["name"]), one["version"]) for one in bill["components"]}
+    locked = set(re.findall(r"^([\w.-]+)==(\S+)", LOCK, re.MULTILINE))
+    assert bill["metadata"]["component"]["name"] == "safeapply"
+    assert found <= {(named(name), version) for name, version in locked}
+    assert {"kubernetes", "aiohttp", "msgspec"} <= {name for name, _ in found}
+
+
+def test_the_dockerfile_is_sound() -> None:
+    """By hadolint, and by what hadolint does not know: pinned to the patch, no shell and no root at run time."""
+    said = subprocess.run(
+        [Path(sys.executable).parent / "hadolint", ROOT / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stdout
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert all(re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", one) for one in bases)
+    last = DOCKERFILE.rpartition("\nFROM ")[2]
+    words = re.findall(r"^([A-Z]+) (.*)", last, re.MULTILINE)
+    assert "RUN" not in dict(words)
+    assert dict(words)["USER"] == f"{NOBODY}:{NOBODY}"
+    assert json.loads(dict(words)["ENTRYPOINT"]) == ["/opt/safeapply/bin/safeapply"]
+    assert "--require-hashes" in DOCKERFILE
+
+
+@pytest.mark.parametrize("job", ["argocd/job/job.yaml", "flux/mesh/job.yaml"])
+def test_the_jobs_run_the_image_as_it_is_made(job: str) -> None:
+    """As its user, with its entry point, and nothing to write to."""
+    spec = yaml.safe_load((ROOT / "examples" / job).read_text())["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert spec["securityContext"]["runAsUser"] == NOBODY
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert "command" not in container
+    assert container["image"].endswith(f"/safeapply:{__version__}")

@@ -13,7 +13,7 @@ from safeapply.istio.proxies import Proxy
 from safeapply.ports import Clock, Proxies
 from safeapply.xds.configdump import UnreadableError
 from safeapply.xds.health import HEALTH, LISTENER_ERRORS, Health, health, listener_errors, rejected_since
-from safeapply.xds.verdicts import Disconnected, Rejected, Shortfall
+from safeapply.xds.shortfalls import Disconnected, Rejected, Shortfall
 
 __all__ = ["Diagnosis"]
 

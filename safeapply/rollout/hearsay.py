@@ -15,7 +15,7 @@ from safeapply.istio.proxies import ProxyId
 from safeapply.istio.replicas import SYNCZ, Replica, connected
 from safeapply.ports import Clock, Istiods
 from safeapply.xds.health import in_short
-from safeapply.xds.verdicts import Disconnected, Holds, Rejected, Unreachable, Verdict
+from safeapply.xds.shortfalls import Disconnected, Holds, Rejected, Unreachable, Verdict
 
 __all__ = ["Hearsay"]
 

@@ -21,7 +21,8 @@ from safeapply.rollout.reading import Reader
 from safeapply.xds.configdump import UnreadableError
 from safeapply.xds.expectations import Expectation, Removal
 from safeapply.xds.health import Health
-from safeapply.xds.verdicts import Holds, Unknown, Unreachable, Verdict, judge
+from safeapply.xds.shortfalls import Holds, Unknown, Unreachable, Verdict
+from safeapply.xds.verdicts import judge
 
 __all__ = ["Inquiry", "Pace"]
 

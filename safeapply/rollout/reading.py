@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from safeapply.istio.proxies import Proxy
+from safeapply.istio.proxies import Proxy, Role
 from safeapply.ports import Answer, Proxies
 from safeapply.xds import configdump, references
 from safeapply.xds import sockets as security
@@ -26,6 +26,7 @@ from safeapply.xds.expectations import (
     RouteRefers,
     RouteReleased,
 )
+from safeapply.xds.listeners import Listeners, listeners
 from safeapply.xds.names import ClusterName
 from safeapply.xds.questions import (
     INBOUND,
@@ -41,9 +42,10 @@ from safeapply.xds.questions import (
     route_question,
     without_pattern,
 )
-from safeapply.xds.references import Interest, Listeners, RouteConfig
+from safeapply.xds.references import Interest, RouteConfig
+from safeapply.xds.shortfalls import Holds
 from safeapply.xds.sockets import Marks, Security, Sockets
-from safeapply.xds.verdicts import Holds, Reading, judge
+from safeapply.xds.verdicts import Reading, judge
 
 __all__ = ["Reader"]
 
@@ -180,7 +182,9 @@ class Reader:
         """Read all listeners; their bodies tell as well when they were last updated."""
         answer = await self._ask_briefly(LISTENER_BODIES)
         self._listeners_seen = configdump.changes(answer.status, answer.body)
-        self._listeners = references.listeners(answer.status, answer.body, self._interest)
+        self._listeners = listeners(
+            answer.status, answer.body, self._interest, has_defaults=self.proxy.role is not Role.GATEWAY
+        )
         return self._listeners
 
     async def _read_routes(self, in_play: Collection[str] | None) -> tuple[RouteConfig, ...]:

@@ -1,4 +1,4 @@
-"""Which clusters an Envoy's routes and listeners name: searched as bytes first, decoded only where one is found.
+"""Which clusters an Envoy's route configurations name: searched as bytes first, decoded only where one is found.
 
 Bodies are large and most of them name nothing that is in play. A name stands in quotes, so that no other name can
 be taken for it; searching runs at gigabytes a second, decoding does not (ENVOY.md 4).
@@ -7,7 +7,7 @@ be taken for it; searching runs at gigabytes a second, decoding does not (ENVOY.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -16,14 +16,11 @@ import msgspec
 from safeapply.xds.configdump import Dump, UnreadableError, decoded
 from safeapply.xds.names import ClusterName, Host
 
-__all__ = ["EVERYTHING", "Interest", "Listeners", "RouteConfig", "listeners", "route_configs"]
+__all__ = ["EVERYTHING", "Interest", "RouteConfig", "named", "part", "route_configs"]
 
 T = TypeVar("T")
 PLAIN = re.compile(r"[A-Za-z0-9.|*_~:/@=+,-]+")
 """What JSON never escapes; another name is not searched for as bytes, but decoded for."""
-WANTED_ROUTES = re.compile(rb'"route_config_name":\s*("(?:[^"\\]|\\.)*")')
-NOTHING = msgspec.Raw(b"")
-STATES = ("active_state", "warming_state", "draining_state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +68,6 @@ class RouteConfig:
         return frozenset(name for _, names in self.virtual_hosts for name in names)
 
 
-@dataclass(frozen=True, slots=True)
-class Listeners:
-    """The clusters of interest that listeners name, and the route configurations that they want."""
-
-    references: Mapping[ClusterName, str]
-    """For each cluster a listener that names it, with its state where it is not the active one."""
-    route_configs: frozenset[str]
-
-
 class _Named(msgspec.Struct):
     name: str = ""
 
@@ -108,13 +96,6 @@ class _DynamicRouteConfig(msgspec.Struct):
     last_updated: str = ""
 
 
-class _Listener(msgspec.Struct):
-    name: str = ""
-    active_state: msgspec.Raw = NOTHING
-    warming_state: msgspec.Raw = NOTHING
-    draining_state: msgspec.Raw = NOTHING
-
-
 def route_configs(status: int, body: bytes, interest: Interest = EVERYTHING) -> tuple[RouteConfig, ...]:
     """Return the route configurations of an answer, with what is of interest in them.
 
@@ -133,44 +114,19 @@ def route_configs(status: int, body: bytes, interest: Interest = EVERYTHING) -> 
     )
 
 
-def listeners(status: int, body: bytes, interest: Interest = EVERYTHING) -> Listeners:
-    """Return what all listeners of an answer name, in whatever state they are.
-
-    Raises:
-        UnreadableError: the answer proves nothing.
-    """
-    references: dict[ClusterName, str] = {}
-    wanted: set[str] = set()
-    for one in decoded(status, body, Dump[_Listener]).configs:
-        for state in STATES:
-            config = bytes(getattr(one, state))
-            words = "" if state == "active_state" else f" ({state.removesuffix('_state')})"
-            for name in _named_in(config, interest):
-                references.setdefault(name, f"{one.name}{words}")
-            if state != "draining_state":
-                wanted.update(_decoded(name, str) for name in WANTED_ROUTES.findall(config))
-    return Listeners(references, frozenset(wanted))
-
-
 def _hosts(
     config: _RouteConfiguration, interest: Interest
 ) -> Iterator[tuple[frozenset[str], frozenset[ClusterName]]]:
     for raw in config.virtual_hosts:
         if interest.may_be_in(raw):
-            host = _decoded(raw, _VirtualHost)
-            yield frozenset(host.domains), interest.among(_named([host.routes, host.request_mirror_policies]))
-    everywhere = interest.among(_named(config.request_mirror_policies))
+            host = part(raw, _VirtualHost)
+            yield frozenset(host.domains), interest.among(named([host.routes, host.request_mirror_policies]))
+    everywhere = interest.among(named(config.request_mirror_policies))
     if everywhere:
         yield frozenset(), everywhere
 
 
-def _named_in(config: bytes, interest: Interest) -> frozenset[ClusterName]:
-    if not config or not interest.may_be_in(config):
-        return frozenset()
-    return interest.among(_named(_decoded(config, object)))
-
-
-def _decoded(raw: msgspec.Raw | bytes, form: type[T]) -> T:
+def part(raw: msgspec.Raw | bytes, form: type[T]) -> T:
     """Return a part of an answer that was skipped unread before: only now it shows whether it is JSON at all."""
     try:
         return msgspec.json.decode(raw, type=form)
@@ -178,15 +134,15 @@ def _decoded(raw: msgspec.Raw | bytes, form: type[T]) -> T:
         raise UnreadableError(f"a part of the config dump has a form that is not known: {error}") from error
 
 
-def _named(node: Any) -> Iterator[ClusterName]:  # noqa: ANN401  any JSON
+def named(node: Any) -> Iterator[ClusterName]:  # noqa: ANN401  any JSON
     """Yield every cluster that some JSON names: in routes, weights, mirrors, TCP proxies and filters."""
     if isinstance(node, list):
         for item in node:
-            yield from _named(item)
+            yield from named(item)
     elif isinstance(node, dict):
         for key, value in node.items():
             if key in {"cluster", "cluster_name"} and isinstance(value, str):
                 yield ClusterName(value)
             elif key == "weighted_clusters":
                 yield from (ClusterName(one["name"]) for one in value.get("clusters") or () if "name" in one)
-            yield from _named(value)
+            yield from named(value)

@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
-
 from safeapply.xds.expectations import ClusterSends, InboundAccepts
-from safeapply.xds.names import ClusterName
+from safeapply.xds.shortfalls import OtherwiseAccepted, OtherwiseSent
 from safeapply.xds.sockets import Security
 
-__all__ = ["OtherwiseAccepted", "OtherwiseSent", "TlsShortfall", "accepted_otherwise", "sent_otherwise"]
+__all__ = ["accepted_otherwise", "sent_otherwise"]
 
 NOTHING = Security({}, {})
-
-
-@dataclass(frozen=True, slots=True)
-class OtherwiseSent:
-    """Connections through the cluster begin in another way than they should by now."""
-
-    cluster: ClusterName
-    sent: str
-
-    def __str__(self) -> str:
-        """Say it."""
-        return f"cluster {self.cluster} still sends {self.sent}"
-
-
-@dataclass(frozen=True, slots=True)
-class OtherwiseAccepted:
-    """The inbound listener takes something else than it should by now."""
-
-    port: int
-    accepted: str
-
-    def __str__(self) -> str:
-        """Say it."""
-        return f"{f'port {self.port}' if self.port else 'every other port'} still accepts {self.accepted}"
-
-
-TlsShortfall: TypeAlias = OtherwiseSent | OtherwiseAccepted
 
 
 def sent_otherwise(expectation: ClusterSends, security: Security | None) -> OtherwiseSent | None:

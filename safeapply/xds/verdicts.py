@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from safeapply.xds.configdump import Clusters
 from safeapply.xds.expectations import (
@@ -28,28 +28,24 @@ from safeapply.xds.expectations import (
     RouteRefers,
     RouteReleased,
 )
+from safeapply.xds.listeners import Listeners
 from safeapply.xds.names import ClusterName, Host, parse_cluster
-from safeapply.xds.references import Listeners, RouteConfig
+from safeapply.xds.references import RouteConfig
+from safeapply.xds.shortfalls import (
+    Absent,
+    Holds,
+    NoReadyEndpoint,
+    NotReferred,
+    Shortfall,
+    StillPresent,
+    StillRefers,
+    Unknown,
+    Warming,
+)
 from safeapply.xds.sockets import Security
-from safeapply.xds.tls_verdicts import TlsShortfall, accepted_otherwise, sent_otherwise
+from safeapply.xds.tls_verdicts import accepted_otherwise, sent_otherwise
 
-__all__ = [
-    "Absent",
-    "Disconnected",
-    "Holds",
-    "NoReadyEndpoint",
-    "NotReferred",
-    "Reading",
-    "Rejected",
-    "Shortfall",
-    "StillPresent",
-    "StillRefers",
-    "Unknown",
-    "Unreachable",
-    "Verdict",
-    "Warming",
-    "judge",
-]
+__all__ = ["Reading", "judge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,141 +57,6 @@ class Reading:
     routes: tuple[RouteConfig, ...] | None = None
     listeners: Listeners | None = None
     security: Security | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Holds:
-    """The expectation holds."""
-
-    def __str__(self) -> str:
-        """Say it to an operator, as all verdicts do."""
-        return "as expected"
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """The cluster has not arrived."""
-
-    cluster: ClusterName
-
-    def __str__(self) -> str:
-        """Say it."""
-        return f"has no cluster {self.cluster} yet"
-
-
-@dataclass(frozen=True, slots=True)
-class Warming:
-    """The cluster has arrived and takes no traffic: its endpoints have not."""
-
-    cluster: ClusterName
-
-    def __str__(self) -> str:
-        """Say it."""
-        return f"cluster {self.cluster} is still warming: its endpoints have not arrived"
-
-
-@dataclass(frozen=True, slots=True)
-class NoReadyEndpoint:
-    """The cluster is active and empty, although pods stand behind it."""
-
-    cluster: ClusterName
-
-    def __str__(self) -> str:
-        """Say it."""
-        return f"cluster {self.cluster} has no healthy endpoint yet"
-
-
-@dataclass(frozen=True, slots=True)
-class StillPresent:
-    """The cluster has not gone."""
-
-    cluster: ClusterName
-
-    def __str__(self) -> str:
-        """Say it."""
-        return f"still has cluster {self.cluster}"
-
-
-@dataclass(frozen=True, slots=True)
-class StillRefers:
-    """Something still names the cluster."""
-
-    cluster: ClusterName
-    where: str
-
-    def __str__(self) -> str:
-        """Say it."""
-        return f"{self.where} still names {self.cluster}"
-
-
-@dataclass(frozen=True, slots=True)
-class NotReferred:
-    """The route has not moved."""
-
-    cluster: ClusterName
-    domain: Host | None
-
-    def __str__(self) -> str:
-        """Say it."""
-        place = f"the route of {self.domain}" if self.domain else "no listener"
-        return f"{place} does not name {self.cluster} yet" if self.domain else f"{place} names {self.cluster} yet"
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """The answer of the Envoy proves nothing. It never opens a barrier."""
-
-    why: str
-
-    def __str__(self) -> str:
-        """Say it."""
-        return f"cannot be read: {self.why}"
-
-
-@dataclass(frozen=True, slots=True)
-class Unreachable:
-    """The Envoy could not be asked. It never opens a barrier either."""
-
-    why: str
-
-    def __str__(self) -> str:
-        """Say it."""
-        return f"cannot be reached: {self.why}"
-
-
-Shortfall: TypeAlias = (
-    Absent | Warming | NoReadyEndpoint | StillPresent | StillRefers | NotReferred | TlsShortfall | Unknown
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnected:
-    """The Envoy hears from no istiod, so what it lacks will not come before it does again."""
-
-    shortfall: Shortfall
-
-    def __str__(self) -> str:
-        """Say it."""
-        return f"is not connected to istiod; {self.shortfall}"
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """The Envoy refused an update since the barrier closed, so what it lacks will not come by itself."""
-
-    types: tuple[str, ...]
-    """``CDS``, ``LDS``, ``RDS``."""
-    reason: str
-    """Envoy's own words, where it keeps them; else empty."""
-    shortfall: Shortfall
-
-    def __str__(self) -> str:
-        """Say it."""
-        reason = f" ({self.reason})" if self.reason else ""
-        return f"rejected {' and '.join(self.types)}{reason}; {self.shortfall}"
-
-
-Verdict: TypeAlias = Holds | Shortfall | Unreachable | Disconnected | Rejected
 
 
 def judge(expectation: Expectation, reading: Reading) -> Holds | Shortfall:  # noqa: PLR0911  one for each kind
@@ -241,8 +102,9 @@ def _unreferenced(cluster: ClusterName, reading: Reading) -> Holds | Shortfall:
     for one in routes:
         if any(cluster in names and not (own and _serves(domains, own)) for domains, names in one.virtual_hosts):
             return StillRefers(cluster, f"route configuration {one.name}")
-    if own is None and cluster in listeners.references:
-        return StillRefers(cluster, f"listener {listeners.references[cluster]}")
+    named = listeners.references if own is None else listeners.routed
+    if cluster in named:
+        return StillRefers(cluster, f"listener {named[cluster]}")
     return Holds()
 
 

@@ -24,7 +24,8 @@ from safeapply.xds.expectations import (
     RouteReleased,
 )
 from safeapply.xds.names import ClusterName, Host
-from safeapply.xds.verdicts import Holds, judge
+from safeapply.xds.shortfalls import Holds
+from safeapply.xds.verdicts import judge
 from tests.fuzz.amounts import few, many
 from tests.fuzz.edits import EDITS, NUMBERS, Edit, garbled, misshapen
 from tests.rollout.memory import CONTROL, JumpingClock, MemoryProxies, Shown, always, proxy

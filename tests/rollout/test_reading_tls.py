@@ -14,7 +14,8 @@ from safeapply.rollout.reading import Reader
 from safeapply.xds.expectations import ClusterActive, ClusterSends, Expectation, InboundAccepts
 from safeapply.xds.names import CONTROL_CLUSTER, ClusterName
 from safeapply.xds.questions import INBOUND, cluster_question, endpoint_question
-from safeapply.xds.verdicts import Holds, judge
+from safeapply.xds.shortfalls import Holds
+from safeapply.xds.verdicts import judge
 
 WEB = ClusterName("outbound|80||web.default.svc.cluster.local")
 CLIENT = Proxy(Namespace("default"), "client", "1", Role.SIDECAR, Labels(), ready=True)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safeapply.xds import references
+from safeapply.xds.listeners import listeners
 from safeapply.xds.names import ClusterName, Host
 from safeapply.xds.references import Interest
 
@@ -50,7 +51,7 @@ def test_listeners_name_clusters_in_every_state() -> None:
     def state(config: object) -> object:
         return {"listener": {"filter_chains": [{"filters": [{"typed_config": config}]}]}}
 
-    read = references.listeners(
+    read = listeners(
         200,
         body(
             {"name": "tcp", "active_state": state({"stat_prefix": "never", "cluster": "active"})},
@@ -86,7 +87,7 @@ def test_a_name_that_begins_like_another_is_not_that_other() -> None:
     (read,) = references.route_configs(200, dump, Interest(frozenset({V1})))
     assert read.references == frozenset()
     listener = body({"name": "l", "active_state": {"listener": {"cluster": V10}}})
-    assert references.listeners(200, listener, Interest(frozenset({V1}))).references == {}
+    assert listeners(200, listener, Interest(frozenset({V1}))).references == {}
 
 
 @given(st.sets(NAMES, max_size=4), st.sets(NAMES, max_size=4))
@@ -96,4 +97,45 @@ def test_the_search_overlooks_nothing(named: set[ClusterName], asked: set[Cluste
     (read,) = references.route_configs(200, body(config), Interest(frozenset(asked)))
     assert read.references == named & asked
     state = {"active_state": {"listener": {"routes": [{"cluster": name} for name in sorted(named)]}}}
-    assert references.listeners(200, body(state), Interest(frozenset(asked))).references.keys() == named & asked
+    assert listeners(200, body(state), Interest(frozenset(asked))).references.keys() == named & asked
+
+
+def tcp(cluster: str, *, config: str = "", subnet: str = "") -> dict[str, object]:
+    """Return a filter chain, perhaps from a VirtualService, perhaps for a subnet."""
+    proxy = {"cluster": cluster, "access_log": [{"grpc_service": {"envoy_grpc": {"cluster_name": "logs"}}}]}
+    chain: dict[str, object] = {"filters": [{"name": "tcp_proxy", "typed_config": proxy}]}
+    if config:
+        chain["metadata"] = {"filter_metadata": {"istio": {"config": config}}}
+    if subnet:
+        chain["filter_chain_match"] = {"prefix_ranges": [{"address_prefix": subnet, "prefix_len": 24}]}
+    return chain
+
+
+def listening(name: str, address: str, *chains: object) -> dict[str, object]:
+    """Return a listener."""
+    at = {"socket_address": {"address": address, "port_value": 3306}}
+    return {"name": name, "active_state": {"listener": {"address": at, "filter_chains": chains}}}
+
+
+def test_a_chain_that_a_virtual_service_made_is_told_from_a_services_own() -> None:
+    """By its metadata; one for destination subnets has none, and stands where no Service's own has a prefix."""
+    path = "/apis/networking.istio.io/v1/namespaces/default/virtual-service/db"
+    dump = body(
+        listening("own", "10.0.0.1", tcp("own")),
+        listening("cidr", "0.0.0.0", tcp("cidr", subnet="10.1.0.0")),
+        listening("db", "10.0.0.2", tcp("routed", config=path), tcp("own of db")),
+        listening("web", "10.0.0.3", tcp("by subnet", subnet="10.2.0.0"), tcp("own of web")),
+    )
+    assert listeners(200, dump).routed == {"routed": "db", "by subnet": "web"}
+    assert listeners(200, dump, has_defaults=False).routed.keys() == {
+        *("own", "cidr", "routed", "own of db", "by subnet", "own of web")
+    }
+
+
+def test_an_inline_route_of_a_waypoint_says_where_it_comes_from() -> None:
+    """Istiod's own to the same cluster does not."""
+    metadata = {"filter_metadata": {"istio": {"config": "/apis/..."}}}
+    routes = [{"route": {"cluster": "own"}}, {"route": {"cluster": "routed"}, "metadata": metadata}]
+    manager = {"route_config": {"virtual_hosts": [{"domains": ["*"], "routes": routes}]}}
+    dump = body(listening("main_internal", "", {"filters": [{"typed_config": manager}]}))
+    assert listeners(200, dump).routed == {"routed": "main_internal"}

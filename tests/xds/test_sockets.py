@@ -11,8 +11,9 @@ from safeapply.istio.tls import Mode, Sent
 from safeapply.xds.configdump import Clusters, UnreadableError
 from safeapply.xds.expectations import ClusterSends, InboundAccepts
 from safeapply.xds.names import ClusterName
+from safeapply.xds.shortfalls import Absent, Holds, Warming
 from safeapply.xds.sockets import Inbound, Security, inbound, marks, sockets
-from safeapply.xds.verdicts import Absent, Holds, Reading, Warming, judge
+from safeapply.xds.verdicts import Reading, judge
 
 WEB = ClusterName("outbound|80||web.default.svc.cluster.local")
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from safeapply.xds.configdump import Clusters
 from safeapply.xds.expectations import ClusterUnreferenced, RouteReleased
+from safeapply.xds.listeners import Listeners
 from safeapply.xds.names import ClusterName, Host
-from safeapply.xds.references import Listeners, RouteConfig
-from safeapply.xds.verdicts import Holds, Reading, StillRefers, Unknown, judge
+from safeapply.xds.references import RouteConfig
+from safeapply.xds.shortfalls import Holds, StillRefers, Unknown
+from safeapply.xds.verdicts import Reading, judge
 
 DEFAULT = ClusterName("outbound|80||web.shop.svc.cluster.local")
 SUBSET = ClusterName("outbound|80|v1|web.shop.svc.cluster.local")
@@ -29,6 +31,13 @@ def test_another_hosts_route_to_a_default_cluster_is_one() -> None:
     """A request to that other host would meet no cluster."""
     verdict = judge(ClusterUnreferenced(DEFAULT), reading(frozenset({"shop.example"}), DEFAULT))
     assert verdict == StillRefers(DEFAULT, "route configuration 80")
+
+
+def test_another_hosts_listener_that_names_a_default_cluster_is_one() -> None:
+    """A connection to that other host would meet no cluster; what its own Service listens with is none."""
+    shown = Listeners({DEFAULT: "10.0.0.1_80"}, frozenset(), {DEFAULT: "10.0.0.2_80"})
+    named = Reading(Clusters(frozenset(), frozenset()), {}, (), shown)
+    assert judge(ClusterUnreferenced(DEFAULT), named) == StillRefers(DEFAULT, "listener 10.0.0.2_80")
 
 
 def test_any_route_to_a_subset_is_one() -> None:

@@ -54,7 +54,7 @@ def rbac(  # noqa: PLR0913  one parameter for each option
     other kinds, or other Secrets: then print it again.
     """
     from safeapply.commands.inputs import Pruning, manifests_of
-    from safeapply.plans.rights import Way, deleting, executing, general, pruning, reading, writing
+    from safeapply.plans.rights import Way, deleting, executing, general, noting, pruning, reading, writing
     from safeapply.report.rbac import rbac_yaml
     from safeapply.resources.objects import Namespace
     from safeapply.resources.plurals import plural_of
@@ -68,6 +68,7 @@ def rbac(  # noqa: PLR0913  one parameter for each option
         manifests = manifests_of(filename, recursive=recursive, namespace=namespace)
         plurals = dict(_defined(manifests))
         rights = (*reading(way, root), *executing(way, root), *writing(manifests))
+        rights += noting(one.id for one in manifests)
         if delete:
             rights += deleting(one.id for one in manifests)
         if reference is not None:

@@ -30,6 +30,7 @@ from safeapply.rollout.events import Event
 from safeapply.rollout.executor import Fresh, RolloutOptions, carry_out
 from safeapply.rollout.history import Chronicle, History, Record, Recorded, Returned, State
 from safeapply.rollout.lock import Lock
+from safeapply.rollout.notes import Notes
 
 __all__ = ["Wants", "plan_online", "roll_back", "roll_out"]
 
@@ -132,19 +133,20 @@ class _Rollout:
     async def carried_out(self, made: Planned, wanted: Wanted, chronicle: Chronicle | None) -> None:
         events, clock = list[Event](), SystemClock()
         proxies, pages = self.manner.reach.proxies(self.connection), IstiodPages(self.connection)
-        options = self._options(made, wanted, chronicle, pages)
+        options, notes = self._options(made, wanted, chronicle, pages), Notes(self.cluster, clock, holder())
         try:
             async with self.operator.listening() as listener:
 
                 def emit(event: Event) -> None:
                     events.append(event)
                     listener(event)
+                    notes(event)
 
                 await carry_out(
                     made.plan, cluster=self.cluster, proxies=proxies, clock=clock, emit=emit, options=options
                 )
         finally:
-            await asyncio.gather(proxies.close(), pages.close())
+            await asyncio.gather(proxies.close(), pages.close(), notes.close())
             self.operator.ended(made, events)
 
     def _options(

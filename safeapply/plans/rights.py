@@ -33,6 +33,7 @@ __all__ = [
     "EVERYWHERE",
     "LEASE_NAME",
     "LISTED_KINDS",
+    "NOTE",
     "PRUNED_KINDS",
     "Right",
     "Way",
@@ -41,6 +42,8 @@ __all__ = [
     "executing",
     "general",
     "kind_named",
+    "namespace_of_note",
+    "noting",
     "pruning",
     "purpose_of",
     "reading",
@@ -53,6 +56,8 @@ LISTED_KINDS: Final = tuple(dict.fromkeys((*ROUTING_KINDS, *WORKLOAD_KINDS, POD,
 """The kinds of which every live object counts, wherever it stands."""
 LEASE_NAME: Final = "safeapply"
 """The Lease that keeps two rollouts of one mesh apart."""
+NOTE: Final = GroupKind("events.k8s.io", "Event")
+"""What is left on an object that was written."""
 EVERYWHERE: Final = Namespace("")
 PRUNED_KINDS: Final = frozenset({VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY, SERVICE_ENTRY})
 """What ``--prune -l`` may delete: nothing that a workload needs to run."""
@@ -83,6 +88,7 @@ _READ_ENVOYS: Final = "to read the configuration of the Envoys"
 _READ_ISTIOD: Final = "to ask istiod what it has seen"
 _KEEP: Final = "to keep what a rollout finds, so that there is a way back (--no-record does without)"
 _LOCK: Final = "to keep two rollouts of one mesh apart"
+_NOTE: Final = "to note on each object who changed it, and in which step (a rollout does without, too)"
 _WRITE: Final = "to write what the files say"
 _LIVE: Final = "to read what is there before it is written"
 _DELETE: Final = "to take away what is wanted no more"
@@ -149,6 +155,17 @@ def writing(manifests: Iterable[Resource]) -> tuple[Right, ...]:
     return tuple(rights)
 
 
+def namespace_of_note(one: ResourceId) -> Namespace:
+    """Return where an Event about an object stands: with it, or in ``default`` where it stands nowhere."""
+    return one.namespace if one.namespace and is_namespaced(one.group_kind) else Namespace("default")
+
+
+def noting(ids: Iterable[ResourceId]) -> tuple[Right, ...]:
+    """Return what it takes to leave notes on objects; nothing fails without it."""
+    spaces = sorted({namespace_of_note(one) for one in ids})
+    return tuple(_right(NOTE, "create", at=space, why=_NOTE) for space in spaces)
+
+
 def deleting(doomed: Iterable[ResourceId], *, named: bool = False) -> tuple[Right, ...]:
     """Return what it takes to read objects and to delete them; by their names, where that is asked for."""
     return tuple(
@@ -194,7 +211,7 @@ def general(way: Way, root: Namespace) -> tuple[Right, ...]:
     """Return what it takes to apply and to delete whatever a mesh is configured by, in all namespaces."""
     verbs = {"get": _LIVE, "create": _WRITE, "patch": _WRITE, "delete": _DELETE}
     writes = [_right(kind, verb, why=why) for kind in _OF_THE_MESH for verb, why in verbs.items()]
-    return (*reading(way, root), *executing(way, root), *writes)
+    return (*reading(way, root), *executing(way, root), *writes, _right(NOTE, "create", why=_NOTE))
 
 
 def purpose_of(verb: str, kind: GroupKind, subresource: str) -> str:

@@ -172,6 +172,8 @@ class Wrote:
     """As kubectl says it: created, configured, unchanged, deleted."""
     resource_version: str
     """Empty for a deletion."""
+    uid: str = ""
+    """Which object of this name it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class Writer:
             self._writes[one] = written(_at(operation.resource, version or ""), deleted=True)
         else:
             word, now = "configured" if version else "created", live[one].resource_version
-        self._tell(step, operation, word, now)
+        self._tell(step, operation, word, now, live.get(one, operation.resource))
 
     async def write(self, step: int, operations: Sequence[Operation]) -> None:
         """Write side by side, and let each write that has begun come to its end before anything else is told.
@@ -89,15 +89,16 @@ class Writer:
     async def _write(self, step: int, operation: Operation) -> None:
         match operation.action:
             case Action.APPLY:
-                word, version = await self._apply(operation)
+                word, made = await self._apply(operation)
+                version = made.resource_version
             case Action.DELETE:
-                word, version = await self._delete(operation), ""
+                word, made, version = await self._delete(operation), operation.resource, ""
             case _:
                 assert_never(operation.action)
-        self._tell(step, operation, word, version)
+        self._tell(step, operation, word, version, made)
 
-    async def _apply(self, operation: Operation) -> tuple[str, str]:
-        """Write an object, and return what to say of it and its version."""
+    async def _apply(self, operation: Operation) -> tuple[str, Resource]:
+        """Write an object, and return what to say of it and what it is now."""
         one, known = operation.resource.id, self._versions.get(operation.resource.id, "")
         made = await self._made(operation, known)
         self._versions[one] = version = made.resource_version
@@ -105,7 +106,7 @@ class Writer:
         self._writes[one] = written(made, created=not known or (before is not None and before.created))
         if self.ground is not None:
             self.ground.wrote(made)
-        return "created" if not known else "unchanged" if version == known else "configured", version
+        return "created" if not known else "unchanged" if version == known else "configured", made
 
     async def _made(self, operation: Operation, known: str) -> Resource:
         """Write an object at the version that the plan saw; where it saw none, there must be none."""
@@ -124,9 +125,10 @@ class Writer:
         self._writes[one] = written(gone, deleted=True)
         return self.deletion
 
-    def _tell(self, step: int, operation: Operation, word: str, version: str) -> None:
+    def _tell(self, step: int, operation: Operation, word: str, version: str, known: Resource) -> None:
         self.done.append(operation)
-        self.emit(Wrote(self.clock.now(), step, operation.action, operation.resource.id, word, version))
+        one, uid = operation.resource.id, str(known.metadata.get("uid", ""))
+        self.emit(Wrote(self.clock.now(), step, operation.action, one, word, version, uid))
 
 
 def _may_pass(failure: BaseException) -> bool:

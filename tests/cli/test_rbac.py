@@ -13,13 +13,14 @@ import pytest
 import yaml
 
 from safeapply.cli import main
-from safeapply.resources.objects import GroupKind
+from safeapply.resources.objects import GroupKind, Namespace
 from safeapply.resources.plurals import plural_of
 from safeapply.sandbox.apiserver import Access, service_account
 from safeapply.sandbox.apiserver.catalogue import BUILT_IN
 from tests.cli.clusters import Said, files, safeapply
 from tests.sandbox.apiserver.cluster import Cluster, config, rule, service
 
+NOTES = "events.events.k8s.io"
 RBAC = "rbac.authorization.k8s.io"
 ROBOT = service_account("ci", "robot")
 APPLY = ("apply", "--yes", "--soak", "0")
@@ -170,7 +171,7 @@ def test_each_right_that_is_missing_is_named_before_anything_is_written(
     """Take them away one by one: verb, resource, namespace, what for and what to do are in the error each time."""
     directory = wanted(cluster)
     documents = printed(cluster, "-f", directory, *SET)
-    found = list(cases(documents, served(cluster)))
+    found = [one for one in cases(documents, served(cluster)) if one[0][1] != NOTES]
     granted(cluster, [])
     before = content(cluster)
     for (verb, resource, namespace), left in found:
@@ -185,9 +186,31 @@ def test_each_right_that_is_missing_is_named_before_anything_is_written(
     assert len(found) > 40
 
 
+def test_who_may_leave_no_notes_rolls_out_all_the_same(cluster: Cluster) -> None:
+    """With the right there is one for each write, in the object's namespace; without it nothing is said."""
+    for rights in (True, False):
+        directory = files(
+            cluster.directory / f"wanted-{rights}", rule(f"reviews-{rights}".lower(), "v1"), secret("s")
+        )
+        documents = printed(cluster, "-f", directory)
+        for rules in (document["rules"] for document in documents if "rules" in document and not rights):
+            rules[:] = [one for one in rules if one["resources"] != ["events"]]
+        granted(cluster, documents)
+        said = safeapply(cluster, *APPLY, "-f", directory)
+        assert (said.code, "event" in said.all) == (0, False), said
+    notes = cluster.do(lambda: cluster.store.list(GroupKind("events.k8s.io", "Event"), Namespace("default")))
+    about = {(one["regarding"]["kind"], one["regarding"]["name"], one["reason"]) for one in notes}
+    assert {("DestinationRule", "reviews-true", "Widened"), ("Secret", "s", "Widened")} <= about
+    assert not any(name == "reviews-false" for _, name, _ in about)
+    rules = cluster.do(lambda: cluster.store.list(GroupKind("networking.istio.io", "DestinationRule")))
+    uids = {one["metadata"]["uid"] for one in rules}
+    assert {one["regarding"]["uid"] for one in notes if one["regarding"]["kind"] == "DestinationRule"} <= uids
+    assert not any("aGVyZQ==" in str(one) for one in notes)
+
+
 def content(cluster: Cluster) -> list[Any]:
     """Return all objects that are not about rights."""
-    kinds = [kind.group_kind for kind in cluster.store.kinds if kind.group != RBAC]
+    kinds = [kind.group_kind for kind in cluster.store.kinds if kind.group not in {RBAC, "events.k8s.io"}]
     return cluster.do(lambda: [cluster.store.list(kind) for kind in kinds])
 
 

@@ -86,6 +86,7 @@ _OTHERS: Final = (
     ),
     Kind("coordination.k8s.io", ("v1",), "Lease", "leases", columns=(("Holder", "spec.holderIdentity"),)),
     Kind("discovery.k8s.io", ("v1",), "EndpointSlice", "endpointslices"),
+    Kind("events.k8s.io", ("v1",), "Event", "events", ("ev",)),
     Kind("networking.k8s.io", ("v1",), "Ingress", "ingresses", ("ing",)),
     Kind("networking.k8s.io", ("v1",), "IngressClass", "ingressclasses", namespaced=False),
     Kind("networking.k8s.io", ("v1",), "NetworkPolicy", "networkpolicies", ("netpol",)),

@@ -7,8 +7,9 @@ what such a narrow look shows can keep a barrier closed, but only a wide one ope
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from safeapply.istio.proxies import Proxy, Role
 from safeapply.ports import Answer, Proxies
@@ -32,9 +33,11 @@ from safeapply.xds.questions import (
     INBOUND,
     LISTENER_BODIES,
     LISTENER_CHANGES,
+    LISTENER_VERSION,
     READY,
     ROUTE_BODIES,
     ROUTE_CHANGES,
+    ROUTE_TIMES,
     cluster_question,
     endpoint_question,
     parts,
@@ -49,6 +52,7 @@ from safeapply.xds.verdicts import Reading, judge
 
 __all__ = ["Reader"]
 
+T = TypeVar("T")
 TOO_LARGE = 400
 """What Envoy answers to an expression over its limit."""
 NARROW_LOOKS = 8
@@ -70,6 +74,7 @@ class Reader:
     _routes: dict[str, RouteConfig] = field(default_factory=dict)
     _listeners: Listeners | None = None
     _listeners_seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    _listener_version: str = ""
     _narrow: int = 0
     """How many looks in a row were narrow."""
 
@@ -128,6 +133,10 @@ class Reader:
         answer = await self._ask(path)
         return await self._ask(without_pattern(path)) if answer.status == TOO_LARGE else answer
 
+    async def _said(self, path: str, read: Callable[[int, bytes], T]) -> T:
+        answer = await self._ask_briefly(path)
+        return read(answer.status, answer.body)
+
     async def _clusters(self, names: Iterable[ClusterName]) -> Clusters:
         """Ask for the clusters in play; with none in play, for the control cluster alone."""
         read = [await self._some_clusters(part) for part in [*parts(names)] or [()]]
@@ -170,13 +179,21 @@ class Reader:
         return Security(sockets, marks, security.inbound(answer.status, answer.body))
 
     async def _read_listeners(self, *, wide: bool) -> Listeners:
-        if self._listeners is None:
-            return await self._read_listener_bodies()
-        if wide or self._listeners.references:
-            answer = await self._ask_briefly(LISTENER_CHANGES)
-            if configdump.changes(answer.status, answer.body) != self._listeners_seen:
-                return await self._read_listener_bodies()
-        return self._listeners
+        known = self._listeners
+        if known is not None and not wide and not known.references:
+            return known
+        # Asked before the bodies are: what comes in between shows next time.
+        version = await self._said(LISTENER_VERSION, configdump.listener_version)
+        if known is None or not await self._are_as_seen(known, version):
+            known = await self._read_listener_bodies()
+        self._listener_version = version
+        return known
+
+    async def _are_as_seen(self, known: Listeners, version: str) -> bool:
+        """Tell whether listeners are what they were; those that name something may warm up or drain meanwhile."""
+        if version and version == self._listener_version and not known.references:
+            return True
+        return await self._said(LISTENER_CHANGES, configdump.changes) == self._listeners_seen
 
     async def _read_listener_bodies(self) -> Listeners:
         """Read all listeners; their bodies tell as well when they were last updated."""
@@ -190,7 +207,15 @@ class Reader:
     async def _read_routes(self, in_play: Collection[str] | None) -> tuple[RouteConfig, ...]:
         if in_play is None and not self._routes:
             self._take(await self._ask_briefly(ROUTE_BODIES))
-            return tuple(self._routes.values())
+        elif in_play is not None or not await self._no_route_moved():
+            await self._read_moved_routes(in_play)
+        return tuple(self._routes.values())
+
+    async def _no_route_moved(self) -> bool:
+        known = sorted(route.last_updated for route in self._routes.values())
+        return await self._said(ROUTE_TIMES, configdump.times) == known
+
+    async def _read_moved_routes(self, in_play: Collection[str] | None) -> None:
         seen = await self._route_times(in_play)
         stale = [
             name for name, at in seen.items() if name not in self._routes or self._routes[name].last_updated != at
@@ -199,7 +224,6 @@ class Reader:
             self._take(await self._ask_briefly(route_question(part)))
         gone = (self._routes.keys() if in_play is None else set(in_play)) - seen.keys()
         self._routes = {name: route for name, route in self._routes.items() if name not in gone}
-        return tuple(self._routes.values())
 
     def _take(self, answer: Answer) -> None:
         """Remember the route configurations of an answer."""
@@ -208,8 +232,6 @@ class Reader:
 
     async def _route_times(self, in_play: Collection[str] | None) -> Mapping[str, str]:
         """Return when each route configuration was last updated."""
-        answers = [await self._ask_briefly(route_changes(part)) for part in parts(in_play or ())]
-        if in_play is None:
-            answers = [await self._ask_briefly(ROUTE_CHANGES)]
-        changes = (configdump.changes(answer.status, answer.body) for answer in answers)
-        return {name: times[0] for one in changes for name, times in one.items()}
+        questions = map(route_changes, parts(in_play)) if in_play is not None else (ROUTE_CHANGES,)
+        found = [await self._said(question, configdump.changes) for question in questions]
+        return {name: times[0] for one in found for name, times in one.items()}

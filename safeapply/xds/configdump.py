@@ -6,7 +6,7 @@ not JSON (ENVOY.md 7) raises ``UnreadableError``, and an unreadable proxy is unk
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -24,7 +24,9 @@ __all__ = [
     "clusters",
     "decoded",
     "endpoints",
+    "listener_version",
     "quoted",
+    "times",
 ]
 
 OK = 200
@@ -92,6 +94,11 @@ class _Change(msgspec.Struct):
     draining_state: _State | None = None
 
 
+class _Versioned(msgspec.Struct):
+    type_url: str = msgspec.field(name="@type", default="")
+    version_info: str = ""
+
+
 T = TypeVar("T")
 
 
@@ -157,6 +164,25 @@ def changes(status: int, body: bytes) -> Mapping[str, tuple[str, ...]]:
         )
         for one in found
     }
+
+
+def times(status: int, body: bytes) -> Sequence[str]:
+    """Return when route configurations were last updated, sorted.
+
+    Raises:
+        UnreadableError: the answer proves nothing.
+    """
+    return sorted(one.last_updated for one in decoded(status, body, Dump[_Change]).configs)
+
+
+def listener_version(status: int, body: bytes) -> str:
+    """Return the version of the last update of the listeners; empty where the Envoy does not say.
+
+    Raises:
+        UnreadableError: the answer proves nothing.
+    """
+    found = decoded(status, body, Dump[_Versioned]).configs
+    return next((one.version_info for one in found if one.type_url.endswith(".ListenersConfigDump")), "")
 
 
 def _states(one: _Change) -> tuple[_State | None, ...]:

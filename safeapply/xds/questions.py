@@ -17,9 +17,11 @@ __all__ = [
     "INBOUND",
     "LISTENER_BODIES",
     "LISTENER_CHANGES",
+    "LISTENER_VERSION",
     "READY",
     "ROUTE_BODIES",
     "ROUTE_CHANGES",
+    "ROUTE_TIMES",
     "cluster_question",
     "endpoint_question",
     "parts",
@@ -42,12 +44,16 @@ def _all_but(prefix: str) -> str:
 NO_CLUSTER = PATTERN + quote(_all_but("outbound|"), safe="")
 """Envoy builds the whole dump and cuts the answer out of it: without thousands of clusters it is done sooner."""
 ROUTE_CHANGES = f"{DUMP}resource=dynamic_route_configs&mask=route_config.name,last_updated{NO_CLUSTER}"
+ROUTE_TIMES = f"{DUMP}resource=dynamic_route_configs&mask=last_updated{NO_CLUSTER}"
+"""When each was last updated, not saying which: half as long an answer. Where one moved, the next tells which."""
 ROUTE_BODIES = f"{DUMP}resource=dynamic_route_configs{NO_CLUSTER}"
 LISTENER_CHANGES = (
     f"{DUMP}resource=dynamic_listeners"
     "&mask=name,active_state.last_updated,warming_state.last_updated,draining_state.last_updated"
     f"{NO_CLUSTER}"
 )
+LISTENER_VERSION = f"{DUMP}mask=version_info{PATTERN}-"
+"""Which update of the listeners came last; that a listener has warmed up or drained since, it does not tell."""
 LISTENER_BODIES = f"{DUMP}resource=dynamic_listeners{NO_CLUSTER}"
 INBOUND = f"{DUMP}resource=dynamic_listeners{PATTERN}{INBOUND_LISTENER}"
 READY = "/ready"

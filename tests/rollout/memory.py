@@ -117,6 +117,10 @@ def _configs(shown: Shown, path: str) -> list[object]:
         lists = {"dynamic_active_clusters": shown.active | {CONTROL}, "dynamic_warming_clusters": shown.warming}
         found = {key: [name for name in sorted(names) if wanted.fullmatch(name)] for key, names in lists.items()}
         return [{key: [{"cluster": {"name": name}} for name in names] for key, names in found.items()}]
+    if query.get("mask") == "version_info":
+        return [
+            {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump", "version_info": _version(shown)}
+        ]
     match query["resource"]:
         case "dynamic_endpoint_configs":
             return [
@@ -136,10 +140,14 @@ def _healthy(count: int) -> list[object]:
     return [{"health_status": "HEALTHY"}] * count
 
 
+def _version(shown: Shown) -> str:
+    return str((shown.tcp, *shown.routes, shown.awaited))
+
+
 def _route(name: str, clusters: tuple[str, ...]) -> object:
     routes = [{"route": {"cluster": cluster}} for cluster in clusters]
     hosts = [{"domains": [f"reviews.default.svc.cluster.local:{name}"], "routes": routes}]
-    return {"route_config": {"name": name, "virtual_hosts": hosts}, "last_updated": str(clusters)}
+    return {"route_config": {"name": name, "virtual_hosts": hosts}, "last_updated": f"{name} {clusters}"}
 
 
 def _listener(shown: Shown) -> object:
@@ -148,7 +156,7 @@ def _listener(shown: Shown) -> object:
     listener = {"filter_chains": [{"filters": filters}]}
     return {
         "name": "all",
-        "active_state": {"listener": listener, "last_updated": str((shown.tcp, *shown.routes, shown.awaited))},
+        "active_state": {"listener": listener, "last_updated": _version(shown)},
     }
 
 

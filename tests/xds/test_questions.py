@@ -12,6 +12,7 @@ from safeapply.xds.names import CONTROL_CLUSTER, ClusterName, Host, outbound_clu
 from safeapply.xds.questions import (
     LISTENER_CHANGES,
     ROUTE_CHANGES,
+    ROUTE_TIMES,
     cluster_question,
     endpoint_question,
     parts,
@@ -85,7 +86,7 @@ def test_names_can_be_taken_apart_and_put_together(name: ClusterName) -> None:
 @given(st.one_of(CLUSTERS, st.text(st.characters(exclude_characters="\n"), max_size=12)))
 def test_questions_for_all_routes_leave_out_nothing_but_clusters(name: str) -> None:
     """The answer is cut out of a whole dump, which is built sooner without thousands of clusters."""
-    for question in (ROUTE_CHANGES, LISTENER_CHANGES):
+    for question in (ROUTE_CHANGES, ROUTE_TIMES, LISTENER_CHANGES):
         assert bool(pattern(question).fullmatch(name)) != name.startswith("outbound|")
 
 

@@ -12,6 +12,7 @@ from safeapply.adapters.connection import Connection, connected
 from safeapply.adapters.istiod import IstiodPages
 from safeapply.adapters.kube import KubeCluster
 from safeapply.adapters.processes import has_ended, own_process
+from safeapply.adapters.tracing import tracing
 from safeapply.commands.choices import DryRun, OnTimeout
 from safeapply.commands.manner import Manner, Operator
 from safeapply.commands.planning import Planned, Wanted, plan_against
@@ -134,6 +135,7 @@ class _Rollout:
         events, clock = list[Event](), SystemClock()
         proxies, pages = self.manner.reach.proxies(self.connection), IstiodPages(self.connection)
         options, notes = self._options(made, wanted, chronicle, pages), Notes(self.cluster, clock, holder())
+        traces = tracing(clock)
         try:
             async with self.operator.listening() as listener:
 
@@ -141,12 +143,13 @@ class _Rollout:
                     events.append(event)
                     listener(event)
                     notes(event)
+                    traces(event)
 
                 await carry_out(
                     made.plan, cluster=self.cluster, proxies=proxies, clock=clock, emit=emit, options=options
                 )
         finally:
-            await asyncio.gather(proxies.close(), pages.close(), notes.close())
+            await asyncio.gather(proxies.close(), pages.close(), notes.close(), traces.close())
             self.operator.ended(made, events)
 
     def _options(

@@ -1,0 +1,139 @@
+"""Rollouts as spans: in a script's own tracing, to a collector that the environment names, and else not at all."""
+
+from __future__ import annotations
+
+import http.server
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from safeapply.adapters.tracing import _Spans
+from safeapply.istio.proxies import ProxyId
+from safeapply.rollout.events import Event, Stopped, Straggler, Waiting, Wrote
+from tests.adapters.rollout_story import STORY
+from tests.cli.clusters import files, ran
+from tests.rollout.memory import JumpingClock
+from tests.sandbox.apiserver.cluster import Cluster, config
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+def told(*events: Event) -> tuple[ReadableSpan, ...]:
+    """Return the spans of some events, in the order in which they ended."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    spans = _Spans(provider.get_tracer("test"), JumpingClock())
+    for event in events:
+        spans(event)
+    return exporter.get_finished_spans()
+
+
+def test_each_step_is_a_span_with_its_wait_its_soak_and_its_writes() -> None:
+    """In one trace; as long as they took."""
+    spans = told(*STORY)
+    named = {span.name: span for span in spans}
+    assert {
+        "safeapply rollout",
+        "safeapply step 1 widen",
+        "safeapply step 2 narrow",
+        "safeapply wait",
+    } <= named.keys()
+    root = named["safeapply rollout"]
+    assert len({span.context.trace_id for span in spans if span.context}) == 1
+    steps = [span for span in spans if span.name.startswith("safeapply step")]
+    assert all(span.parent is not None and span.parent == root.context for span in steps)
+    assert [event.name for span in steps for event in span.events] == [
+        "apply" for one in STORY if isinstance(one, Wrote)
+    ]
+    assert round(((root.end_time or 0) - (root.start_time or 0)) / 1e9, 3) == STORY[-1].at - STORY[0].at
+
+
+def test_a_rollout_that_stops_is_a_failure_with_those_that_were_waited_for() -> None:
+    """All that is open ends then."""
+    late = (Straggler(ProxyId("reviews.default"), "still warming"),)
+    begun = next(number for number, event in enumerate(STORY) if isinstance(event, Waiting))
+    spans = told(*STORY[:begun], Waiting(0.2, 2, 0, 1, late), Stopped(300.0, 2, "1 of 1 proxies did not follow"))
+    failed = [span.name for span in spans if span.status.status_code is trace.StatusCode.ERROR]
+    assert failed == ["safeapply step 2 narrow", "safeapply rollout"]
+    (waited,) = (span for span in spans if span.attributes and "safeapply.stragglers" in span.attributes)
+    assert (waited.attributes or {})["safeapply.stragglers"] == "reviews.default"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Hand over an API server."""
+    with Cluster(tmp_path) as cluster:
+        yield cluster
+
+
+@contextmanager
+def collector() -> Iterator[tuple[str, list[ExportTraceServiceRequest]]]:
+    """Stand in for a collector: keep what is sent, as the protocol has it."""
+    received: list[ExportTraceServiceRequest] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append(ExportTraceServiceRequest.FromString(body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", received
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def applied(cluster: Cluster, name: str, environment: Mapping[str, str]) -> str:
+    """Apply a ConfigMap, and return what the command said on standard error."""
+    directory = files(cluster.directory / name, config(name))
+    command = (sys.executable, "-m", "safeapply", "apply", "-f", directory, "--yes")
+    said = ran(*command, kubeconfig=cluster.kubeconfig, **environment)
+    assert said.code == 0, said.err
+    return said.err
+
+
+def test_the_command_sends_its_spans_to_the_collector_within_the_pipelines_span(cluster: Cluster) -> None:
+    """By the environment alone; no value of any object is sent."""
+    with collector() as (url, received):
+        applied(cluster, "one", {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "TRACEPARENT": f"00-{TRACE}-{SPAN}-01"})
+    spans = [
+        span for one in received for scope in one.resource_spans for two in scope.scope_spans for span in two.spans
+    ]
+    assert {span.name for span in spans} >= {"safeapply rollout", "safeapply step 1 widen"}
+    assert {span.trace_id.hex() for span in spans} == {TRACE}
+    (root,) = (span for span in spans if span.name == "safeapply rollout")
+    assert root.parent_span_id.hex() == SPAN
+
+
+def test_a_collector_that_is_not_there_fails_nothing(cluster: Cluster) -> None:
+    """The rollout is done, and its result told."""
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+    assert "Traceback" not in applied(cluster, "two", environment)
+
+
+def test_without_a_collector_nothing_of_opentelemetry_is_imported(cluster: Cluster) -> None:
+    """Though it is installed."""
+    directory = files(cluster.directory / "three", config("three"))
+    program = (
+        "import safeapply, sys\n"
+        f"assert safeapply.apply({directory!r}, kubeconfig={str(cluster.kubeconfig)!r}).written\n"
+        "assert not [one for one in sys.modules if one.startswith('opentelemetry')]\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import safeapply
 from safeapply import aio
+from safeapply.aio.options import Connecting, Reaching, Recording, Rolling
 
 HEAD = """\
 # The library
@@ -34,7 +35,8 @@ This page is made of the docstrings by `python -m docs.captures`.
 def page() -> str:
     """Return the page."""
     functions = [name for name in aio.__all__ if inspect.isfunction(getattr(aio, name))]
-    return "\n".join((HEAD, *(line for name in functions for line in _function(name)), *_values()))
+    told = (line for name in functions for line in _function(name))
+    return "\n".join((HEAD, *told, *_options(), *_values()))
 
 
 def _function(name: str) -> Iterator[str]:
@@ -76,6 +78,26 @@ def _told(thing: object) -> str:
         else:
             lines.append(line.strip())
     return "\n".join(lines)
+
+
+def _options() -> Iterator[str]:
+    """Tell of the options that several functions share."""
+    yield "## Options\n"
+    yield "What a function takes as `**options`. Each of these sets holds those before it.\n"
+    known: set[str] = set()
+    for kind in (Connecting, Reaching, Rolling, Recording):
+        own = {key: text for key, text in kind.__annotations__.items() if key not in known}
+        known |= own.keys()
+        yield f"### `{kind.__name__}`\n"
+        lines = "".join(f"{key}: {_type(text)}\n" for key, text in own.items())
+        yield f"```python\n{lines}```\n"
+        yield f"{_told(kind)}\n"
+
+
+def _type(annotation: typing.Any) -> str:  # noqa: ANN401  what a TypedDict holds
+    text = annotation.__forward_arg__ if isinstance(annotation, typing.ForwardRef) else str(annotation)
+    # As the formatter has it, which reads this page, too.
+    return text.replace("'", '"')
 
 
 def _values() -> Iterator[str]:

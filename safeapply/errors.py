@@ -41,6 +41,7 @@ __all__ = [
     "ManifestsError",
     "Missing",
     "ProxyError",
+    "Refused",
     "RefusedError",
     "RejectedError",
     "RolledBackError",
@@ -220,10 +221,31 @@ class WorkloadFailedError(SafeApplyError):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One reason why nothing was written."""
+
+    code: str
+    """As in ``plan -o json``: ``no-safe-order``, ``foreign-owner``, the code of a finding, ..."""
+    objects: tuple[str, ...]
+    """As ``KIND NAMESPACE/NAME``."""
+    proxies: str
+    """On which the request would fail."""
+    request: str
+    """The request that would fail, and how."""
+    remedy: str
+    """What to do."""
+
+
 class RefusedError(SafeApplyError):
     """No order of writes keeps the promise, so nothing was written."""
 
     exit_code = 4
+
+    def __init__(self, refusals: Sequence[Refused], message: str = "") -> None:
+        told = "".join(f"\n  {one.request}; {one.remedy}" for one in refusals)
+        super().__init__(message or f"nothing was written, because no order of writes is safe:{told}")
+        self.refusals = tuple(refusals)
 
 
 class LockedError(SafeApplyError):

@@ -191,8 +191,9 @@ class _Rollout:
         made = await plan_against(wanted, self.cluster)
         if made.plan.refusals:
             self.operator.refused(made)
+            told = tuple(one.told for one in made.plan.refusals)
             raise RefusedError(
-                "there is no safe way back; the mesh is in a safe state, and nothing more was written"
+                told, "there is no safe way back; the mesh is in a safe state, and nothing more was written"
             )
         back = Returned(chronicle.history, record) if chronicle and record else None
         again = replace(self, manner=replace(self.manner, deletion="deleted", check=None))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from safeapply.errors import Refused
 from safeapply.resources.objects import Resource, ResourceId
 from safeapply.xds.expectations import Expectation
 
@@ -78,6 +79,11 @@ class Refusal:
     """The request that would fail, and how."""
     remedy: str
     """What the operator can do."""
+
+    @property
+    def told(self) -> Refused:
+        """It as errors carry it."""
+        return Refused(self.code, tuple(map(str, self.objects)), self.proxy_class, self.request, self.remedy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ def blocking() -> None:
     assert_type(safeapply.apply({"kind": "Service"}, dry_run=True), safeapply.Rollout)
     assert_type(safeapply.apply([{"kind": "Service"}, "deploy/"]), safeapply.Rollout)
     assert_type(safeapply.delete("kind: Service\n", exclude=["shop/*"]), safeapply.Rollout)
-    assert_type(safeapply.rollback(timeout=60), safeapply.Rollout)
+    assert_type(safeapply.rollback(timeout=60, via="exec", lock_namespace="shop"), safeapply.Rollout)
     assert_type(safeapply.check(live="cluster"), tuple[safeapply.Finding, ...])
     safeapply.wait("subset=reviews.default/v2", "virtualservice=default/reviews", timeout=60)
     for step in safeapply.plan("deploy/").steps:
@@ -27,6 +27,7 @@ def blocking() -> None:
 def wrong() -> None:
     """What has to be found: mypy and pyright say so where such a comment is not needed."""
     safeapply.apply("deploy/", on_timeout="explode")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    safeapply.rollback(record=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     safeapply.apply(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -38,6 +39,8 @@ async def awaited() -> None:
         async with aclosing(aio.events(aio.wait, "subset=reviews.default/v2")) as happening:
             async for event in happening:
                 assert_type(event, safeapply.Event)
+    except errors.RefusedError as error:
+        assert_type(error.refusals, tuple[errors.Refused, ...])
     except errors.BarrierTimeoutError as error:
         assert_type(error.stragglers, tuple[str, ...])
         assert_type(error.exit_code, int)

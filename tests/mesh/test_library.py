@@ -49,6 +49,9 @@ async def test_events_come_as_they_happen_and_a_second_run_finds_nothing_to_do()
         assert (again.plan.steps, again.written, again.seconds) == ((), (), 0.0)
         back = await aio.rollback(soak=0.0, kubeconfig=mesh.kubeconfig)
         assert len(back.written) == 3
+        gone = await aio.delete(EXAMPLE / "live" / "reviews.yaml", soak=0.0, kubeconfig=mesh.kubeconfig)
+        assert [one.resource.kind for one in gone.written] == ["VirtualService", "DestinationRule"]
+        assert await aio.check(kubeconfig=mesh.kubeconfig) == ()
 
 
 @pytest.mark.parametrize("how", ["task", "iterator"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias, assert_never
+from typing import Final, Literal, TypeAlias, assert_never
 
 from safeapply.istio.hosts import service_host
-from safeapply.istio.kinds import Services
+from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, Services
 from safeapply.istio.proxies import Proxy, ProxyClass
 from safeapply.istio.registry import service_options
 from safeapply.istio.snapshot import MeshSettings, Snapshot
@@ -16,9 +16,9 @@ from safeapply.istio.view import Views
 from safeapply.plans.barriers import settled
 from safeapply.plans.changes import Change
 from safeapply.plans.transition import Transition, transition_of
-from safeapply.resources.objects import Namespace, Resource, ResourceId
-from safeapply.xds.expectations import ClusterActive, ClusterUnreferenced, Expectation, RouteRefers
-from safeapply.xds.names import ClusterName, Host, outbound_cluster, parse_cluster
+from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
+from safeapply.xds.expectations import ClusterActive, ClusterUnreferenced, Expectation, OriginGone, RouteRefers
+from safeapply.xds.names import ClusterName, Host, Origin, outbound_cluster, parse_cluster
 
 __all__ = ["Condition", "Deleted", "Meaning", "RoutesShown", "RuleShown", "SubsetReady", "SubsetUnused", "meaning"]
 
@@ -176,11 +176,23 @@ def _rule(now: Transition, rule: ResourceId) -> Meaning:
     return _ready(now, version.host, frozenset({"", *(subset.name for subset in version.subsets)}))
 
 
+MARKS: Final[Mapping[GroupKind, Literal["virtual-service", "destination-rule"]]] = {
+    VIRTUAL_SERVICE: "virtual-service",
+    DESTINATION_RULE: "destination-rule",
+}
+
+
+def _already_gone(one: ResourceId) -> Meaning:
+    """Return what shows on proxies that an object was there, when nobody can tell any more what it said."""
+    kind = MARKS.get(one.group_kind)
+    return Meaning((OriginGone(Origin(kind, one.namespace, one.name)),)) if kind else Meaning()
+
+
 def _deletion(
     one: ResourceId, live: Mapping[ResourceId, Resource], proxies: tuple[Proxy, ...], mesh: MeshSettings
 ) -> Meaning:
     if one not in live:
-        return Meaning()
+        return _already_gone(one)
     gone = transition_of(live, (Change(one, live[one], None, None),), proxies, mesh=mesh, offline=False)
     before, after = gone.live, gone.desired
     return Meaning(settled(gone, before, after), lacks=f"{one} is still there", label_keys=gone.label_keys)

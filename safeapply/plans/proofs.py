@@ -31,6 +31,7 @@ from safeapply.xds.expectations import (
     ClusterUnreferenced,
     Expectation,
     InboundAccepts,
+    OriginGone,
     RouteRefers,
     RouteReleased,
 )
@@ -129,8 +130,8 @@ def _holds(expectation: Expectation, one: ProxyClass, views: Views) -> bool:  # 
             return any(reference.domain == host for reference in _naming(views, one, cluster))
         case RouteReleased(host=host):
             return all(reference.domain != host for reference in _naming(views, one, cluster))
-        case ClusterSends() | InboundAccepts():
-            # These show writes of their own (plans.tls_proofs).
+        case ClusterSends() | InboundAccepts() | OriginGone():
+            # The first two show writes of their own (plans.tls_proofs), the last is asked for by scripts alone.
             return True
         case _:
             assert_never(expectation)

@@ -17,6 +17,7 @@ from safeapply.xds.expectations import (
     ClusterUnreferenced,
     Expectation,
     InboundAccepts,
+    OriginGone,
     RouteRefers,
     RouteReleased,
 )
@@ -80,6 +81,8 @@ def _expectation(expected: Expectation) -> dict[str, Any]:
             told = {"type": "routeRefers", "host": host, "cluster": cluster}
         case RouteReleased(host=host, cluster=cluster):
             told = {"type": "routeReleased", "host": host, "cluster": cluster}
+        case OriginGone(origin=origin):
+            told = {"type": "originGone", "kind": origin.kind, "namespace": origin.namespace, "name": origin.name}
         case ClusterSends(cluster=cluster, sent=sent, automatic=automatic):
             listed = sorted(one.value for one in sent)
             told = {"type": "clusterSends", "cluster": cluster, "sent": listed, "automatic": automatic}

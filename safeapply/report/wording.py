@@ -14,6 +14,7 @@ from safeapply.xds.expectations import (
     ClusterUnreferenced,
     Expectation,
     InboundAccepts,
+    OriginGone,
     RouteRefers,
     RouteReleased,
 )
@@ -51,6 +52,8 @@ def expectation(expected: Expectation) -> str:  # noqa: PLR0911  one for each ki
             return f"routes of {host} lead to {cluster}" if host else f"a listener leads to {cluster}"
         case RouteReleased(host=host, cluster=cluster):
             return f"routes of {host} no longer lead to {cluster}" if host else f"no listener leads to {cluster}"
+        case OriginGone(origin=origin):
+            return f"nothing comes from {origin}"
         case ClusterSends(cluster=cluster, sent=sent):
             return f"{cluster} sends {' and '.join(sorted(one.value for one in sent))}"
         case InboundAccepts(port=port, mode=mode):

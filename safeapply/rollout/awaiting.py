@@ -87,7 +87,8 @@ class Awaiting:
             self._deleted[one] = Written(one, self._live[one].resource_version, deleted=True)
             return
         if one not in self._deleted:
-            self.tell(f"{one} is gone already: istiod is asked, but what it left on the proxies is not known")
+            if not found.expectations:
+                self.tell(f"{one} is gone already: istiod is asked, but what it left on the proxies is not known")
             self._deleted[one] = Written(one, "", deleted=True)
         self._meanings[words] = replace(self._meanings.get(words, found), lacks="")
 

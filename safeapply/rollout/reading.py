@@ -23,13 +23,15 @@ from safeapply.xds.expectations import (
     ClusterUnreferenced,
     Expectation,
     InboundAccepts,
+    OriginGone,
     Removal,
     RouteRefers,
     RouteReleased,
 )
 from safeapply.xds.listeners import Listeners, listeners
-from safeapply.xds.names import ClusterName
+from safeapply.xds.names import ClusterName, Origin
 from safeapply.xds.questions import (
+    CLUSTER_MARKS,
     INBOUND,
     LISTENER_BODIES,
     LISTENER_CHANGES,
@@ -83,7 +85,11 @@ class Reader:
             one for one in self.expectations if isinstance(one, ClusterUnreferenced | RouteRefers | RouteReleased)
         ]
         hosts = (one.host for one in named if isinstance(one, RouteRefers))
-        self._interest = Interest(frozenset(one.cluster for one in named), frozenset(h for h in hosts if h))
+        self._interest = Interest(
+            frozenset(one.cluster for one in named),
+            frozenset(h for h in hosts if h),
+            frozenset(one.origin for one in self.expectations if isinstance(one, OriginGone)),
+        )
 
     async def read(self) -> Reading:
         """Return what the Envoy shows now, as far as the expectations need it.
@@ -118,10 +124,11 @@ class Reader:
             one.cluster for one in self.expectations if isinstance(one, ClusterActive) and one.ready_endpoint
         )
         shown = await self._security()
-        if not self._interest.clusters:
+        marked = await self._marked()
+        if not (self._interest.clusters or self._interest.origins):
             return Reading(clusters, endpoints, security=shown)
         listeners = await self._read_listeners(wide=in_play is None)
-        return Reading(clusters, endpoints, await self._read_routes(in_play), listeners, shown)
+        return Reading(clusters, endpoints, await self._read_routes(in_play), listeners, shown, marked)
 
     async def _ask(self, path: str) -> Answer:
         answer = await self.proxies.ask(self.proxy, path, deadline=self.deadline)
@@ -177,6 +184,14 @@ class Reader:
             return Security(sockets, marks)
         answer = await self._ask(INBOUND)
         return Security(sockets, marks, security.inbound(answer.status, answer.body))
+
+    async def _marked(self) -> frozenset[Origin] | None:
+        """Ask which objects clusters come from, where a DestinationRule is in question."""
+        if not any(origin.kind == "destination-rule" for origin in self._interest.origins):
+            return None
+        answers = [await self._ask_briefly(question) for question in CLUSTER_MARKS]
+        found = (references.marks(one.status, one.body, self._interest) for one in answers)
+        return frozenset[Origin]().union(*found)
 
     async def _read_listeners(self, *, wide: bool) -> Listeners:
         known = self._listeners

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.tls import Mode, Sent
-from safeapply.xds.names import ClusterName, Host, inbound_cluster
+from safeapply.xds.names import ClusterName, Host, Origin, inbound_cluster
 
 __all__ = [
     "ClusterAbsent",
@@ -22,6 +22,7 @@ __all__ = [
     "Expectation",
     "Firm",
     "InboundAccepts",
+    "OriginGone",
     "Removal",
     "RouteRefers",
     "RouteReleased",
@@ -107,7 +108,23 @@ class InboundAccepts:
         return inbound_cluster(self.port)
 
 
-Removal: TypeAlias = ClusterUnreferenced | ClusterAbsent | RouteReleased
+@dataclass(frozen=True, slots=True)
+class OriginGone:
+    """Nothing comes from a VirtualService or a DestinationRule any more, by the mark that istiod puts on it.
+
+    A script may ask for it when the object itself is gone, and nobody can tell what it has said.
+    """
+
+    origin: Origin
+    classes: frozenset[ProxyClass] | None = None
+
+    @property
+    def cluster(self) -> ClusterName:
+        """What stands for it among the names of clusters, where it is the name of none."""
+        return ClusterName(str(self.origin))
+
+
+Removal: TypeAlias = ClusterUnreferenced | ClusterAbsent | RouteReleased | OriginGone
 """That something is gone. One empty answer proves nothing, so it takes two readings that agree (DESIGN 5)."""
 Firm: TypeAlias = Removal | ClusterSends | InboundAccepts
 """What has to hold on proxies that are not ready too, and on those that come back to another replica of istiod."""

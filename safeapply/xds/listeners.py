@@ -10,16 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from safeapply.xds.configdump import Dump, decoded
-from safeapply.xds.names import ClusterName
+from safeapply.xds.names import ClusterName, Origin
 from safeapply.xds.references import EVERYTHING, Interest, named, part
 
 __all__ = ["Listeners", "listeners"]
 
+T = TypeVar("T")
 WANTED_ROUTES = re.compile(rb'"route_config_name":\s*("(?:[^"\\]|\\.)*")')
 NOTHING = msgspec.Raw(b"")
 STATES = ("active_state", "warming_state", "draining_state")
@@ -35,6 +36,8 @@ class Listeners:
     route_configs: frozenset[str]
     routed: Mapping[ClusterName, str] = field(default_factory=dict)
     """The same of names that come from a VirtualService."""
+    origins: Mapping[Origin, str] = field(default_factory=dict)
+    """For each object of interest a listener that comes from it."""
 
 
 class _Listener(msgspec.Struct):
@@ -90,6 +93,7 @@ def listeners(status: int, body: bytes, interest: Interest = EVERYTHING, *, has_
     """
     references: dict[ClusterName, str] = {}
     routed: dict[ClusterName, str] = {}
+    origins: dict[Origin, str] = {}
     wanted: set[str] = set()
     for one in decoded(status, body, Dump[_Listener]).configs:
         for state in STATES:
@@ -99,12 +103,13 @@ def listeners(status: int, body: bytes, interest: Interest = EVERYTHING, *, has_
                 _note(references, interest.among(named(part(config, object))), where)
                 made = _routed(part(config, _State).listener, has_defaults=has_defaults)
                 _note(routed, interest.among(made), where)
+                _note(origins, interest.origins_in(config), where)
             if state != "draining_state":
                 wanted.update(part(name, str) for name in WANTED_ROUTES.findall(config))
-    return Listeners(references, frozenset(wanted), routed)
+    return Listeners(references, frozenset(wanted), routed, origins)
 
 
-def _note(known: dict[ClusterName, str], names: Iterable[ClusterName], where: str) -> None:
+def _note(known: dict[T, str], names: Iterable[T], where: str) -> None:
     for name in names:
         known.setdefault(name, where)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType
+from typing import Literal, NewType
 
 __all__ = [
     "CONTROL_CLUSTER",
     "INBOUND_LISTENER",
     "ClusterName",
     "Host",
+    "Origin",
     "OutboundCluster",
     "inbound_cluster",
     "outbound_cluster",
@@ -37,6 +38,24 @@ class OutboundCluster:
     port: int
     subset: str
     """Empty for the cluster of the whole service."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """A VirtualService or DestinationRule, as istiod marks what comes from it (``util.AddConfigInfoMetadata``)."""
+
+    kind: Literal["virtual-service", "destination-rule"]
+    namespace: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """The end of the mark; before it come the group and the version that this istiod speaks."""
+        return f"/namespaces/{self.namespace}/{self.kind}/{self.name}"
+
+    def __str__(self) -> str:
+        """Return ``virtualservice default/reviews``."""
+        return f"{self.kind.replace('-', '')} {self.namespace}/{self.name}"
 
 
 def outbound_cluster(host: Host, port: int, subset: str = "") -> ClusterName:

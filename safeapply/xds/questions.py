@@ -14,6 +14,7 @@ from urllib.parse import quote
 from safeapply.xds.names import CONTROL_CLUSTER, INBOUND_LISTENER
 
 __all__ = [
+    "CLUSTER_MARKS",
     "INBOUND",
     "LISTENER_BODIES",
     "LISTENER_CHANGES",
@@ -55,6 +56,11 @@ LISTENER_CHANGES = (
 LISTENER_VERSION = f"{DUMP}mask=version_info{PATTERN}-"
 """Which update of the listeners came last; that a listener has warmed up or drained since, it does not tell."""
 LISTENER_BODIES = f"{DUMP}resource=dynamic_listeners{NO_CLUSTER}"
+CLUSTER_MARKS = tuple(
+    f"{DUMP}resource={state}&mask=cluster.metadata{PATTERN}{quote('outbound[|].*', safe='')}"
+    for state in ("dynamic_active_clusters", "dynamic_warming_clusters")
+)
+"""Which objects clusters come from: short answers, but one for each cluster of the mesh."""
 INBOUND = f"{DUMP}resource=dynamic_listeners{PATTERN}{INBOUND_LISTENER}"
 READY = "/ready"
 """Says whether an Envoy has had its first whole configuration; before, it lacks what it never had."""

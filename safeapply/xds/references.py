@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from safeapply.xds.configdump import Dump, UnreadableError, decoded
-from safeapply.xds.names import ClusterName, Host
+from safeapply.xds.names import ClusterName, Host, Origin
 
-__all__ = ["EVERYTHING", "Interest", "RouteConfig", "named", "part", "route_configs"]
+__all__ = ["EVERYTHING", "Interest", "RouteConfig", "marks", "named", "part", "route_configs"]
 
 T = TypeVar("T")
 PLAIN = re.compile(r"[A-Za-z0-9.|*_~:/@=+,-]+")
@@ -29,14 +29,16 @@ class Interest:
 
     clusters: frozenset[ClusterName] | None = None
     domains: frozenset[Host] = frozenset()
+    origins: frozenset[Origin] = frozenset()
     _needles: tuple[bytes, ...] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        names = (*(self.clusters or ()), *self.domains)
+        names = (*(self.clusters or ()), *self.domains, *(origin.path for origin in self.origins))
         if self.clusters is not None and all(PLAIN.fullmatch(name) for name in names):
             quoted = (f'"{name}"' for name in self.clusters)
             opened = (f'"{domain}' for domain in self.domains)
-            object.__setattr__(self, "_needles", tuple(one.encode() for one in (*quoted, *opened)))
+            closed = (f'{origin.path}"' for origin in self.origins)
+            object.__setattr__(self, "_needles", tuple(one.encode() for one in (*quoted, *opened, *closed)))
 
     def may_be_in(self, body: bytes | memoryview | msgspec.Raw) -> bool:
         """Tell whether some JSON may say anything of interest; a no is certain."""
@@ -44,6 +46,11 @@ class Interest:
             return True
         text = body if isinstance(body, bytes) else bytes(body)
         return any(needle in text for needle in self._needles)
+
+    def origins_in(self, text: bytes | msgspec.Raw) -> frozenset[Origin]:
+        """Return those origins of interest whose mark some JSON bears; names of objects are never escaped."""
+        body = bytes(text) if self.origins else b""
+        return frozenset(one for one in self.origins if f'{one.path}"'.encode() in body)
 
     def among(self, names: Iterable[ClusterName]) -> frozenset[ClusterName]:
         """Return those of some names that are of interest."""
@@ -61,6 +68,8 @@ class RouteConfig:
     last_updated: str
     virtual_hosts: tuple[tuple[frozenset[str], frozenset[ClusterName]], ...]
     """For each virtual host that is of interest its domains and the clusters of its routes and mirrors."""
+    origins: frozenset[Origin] = frozenset()
+    """The objects of interest that something in it comes from."""
 
     @property
     def references(self) -> frozenset[ClusterName]:
@@ -109,9 +118,24 @@ def route_configs(status: int, body: bytes, interest: Interest = EVERYTHING) -> 
         )
     found = decoded(status, body, Dump[_DynamicRouteConfig]).configs
     return tuple(
-        RouteConfig(one.route_config.name, one.last_updated, tuple(_hosts(one.route_config, interest)))
+        RouteConfig(
+            one.route_config.name,
+            one.last_updated,
+            tuple(_hosts(one.route_config, interest)),
+            frozenset[Origin]().union(*map(interest.origins_in, one.route_config.virtual_hosts)),
+        )
         for one in found
     )
+
+
+def marks(status: int, body: bytes, interest: Interest) -> frozenset[Origin]:
+    """Return the objects of interest that something in an answer comes from.
+
+    Raises:
+        UnreadableError: the answer proves nothing.
+    """
+    decoded(status, body, Dump[msgspec.Raw])
+    return interest.origins_in(body)
 
 
 def _hosts(

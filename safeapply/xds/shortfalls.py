@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from safeapply.xds.names import ClusterName, Host
+from safeapply.xds.names import ClusterName, Host, Origin
 
 __all__ = [
     "Absent",
@@ -17,6 +17,7 @@ __all__ = [
     "OtherwiseSent",
     "Rejected",
     "Shortfall",
+    "StillMade",
     "StillPresent",
     "StillRefers",
     "Unknown",
@@ -92,6 +93,18 @@ class StillRefers:
 
 
 @dataclass(frozen=True, slots=True)
+class StillMade:
+    """Something still comes from the object."""
+
+    origin: Origin
+    where: str
+
+    def __str__(self) -> str:
+        """Say it."""
+        return f"{self.where} still comes from {self.origin}"
+
+
+@dataclass(frozen=True, slots=True)
 class NotReferred:
     """The route has not moved."""
 
@@ -156,6 +169,7 @@ Shortfall: TypeAlias = (
     | NoReadyEndpoint
     | StillPresent
     | StillRefers
+    | StillMade
     | NotReferred
     | OtherwiseSent
     | OtherwiseAccepted

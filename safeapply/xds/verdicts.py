@@ -5,6 +5,7 @@ ClusterActive           active, and no newer copy is warming; with a healthy hos
 ClusterUnreferenced     no route configuration and no listener in any state names it; the routes that istiod gives
                         every host to its own default cluster do not count
 ClusterAbsent           neither active nor warming
+OriginGone              no route, listener or cluster bears the mark of the object
 RouteRefers             the virtual host with the domain names it; for TCP, some listener does
 RouteReleased           no virtual host with the domain names it; for TCP, no listener in any state does
 ClusterSends            active, no newer copy is warming; its sockets, as its endpoints choose, send nothing else
@@ -25,11 +26,12 @@ from safeapply.xds.expectations import (
     ClusterUnreferenced,
     Expectation,
     InboundAccepts,
+    OriginGone,
     RouteRefers,
     RouteReleased,
 )
 from safeapply.xds.listeners import Listeners
-from safeapply.xds.names import ClusterName, Host, parse_cluster
+from safeapply.xds.names import ClusterName, Host, Origin, parse_cluster
 from safeapply.xds.references import RouteConfig
 from safeapply.xds.shortfalls import (
     Absent,
@@ -37,6 +39,7 @@ from safeapply.xds.shortfalls import (
     NoReadyEndpoint,
     NotReferred,
     Shortfall,
+    StillMade,
     StillPresent,
     StillRefers,
     Unknown,
@@ -57,6 +60,8 @@ class Reading:
     routes: tuple[RouteConfig, ...] | None = None
     listeners: Listeners | None = None
     security: Security | None = None
+    marked: frozenset[Origin] | None = None
+    """The objects asked about that clusters come from."""
 
 
 def judge(expectation: Expectation, reading: Reading) -> Holds | Shortfall:  # noqa: PLR0911  one for each kind
@@ -73,6 +78,8 @@ def judge(expectation: Expectation, reading: Reading) -> Holds | Shortfall:  # n
             return _refers(expectation, reading)
         case RouteReleased():
             return _released(expectation, reading)
+        case OriginGone(origin=origin):
+            return _gone(origin, reading)
         case ClusterSends(cluster=cluster):
             there = _active(ClusterActive(cluster), reading)
             return there if not isinstance(there, Holds) else sent_otherwise(expectation, reading.security) or there
@@ -106,6 +113,21 @@ def _unreferenced(cluster: ClusterName, reading: Reading) -> Holds | Shortfall:
     if cluster in named:
         return StillRefers(cluster, f"listener {named[cluster]}")
     return Holds()
+
+
+def _gone(origin: Origin, reading: Reading) -> Holds | Shortfall:
+    if origin.kind == "destination-rule":
+        if reading.marked is None:
+            return Unknown("its clusters were not asked for")
+        return StillMade(origin, "a cluster") if origin in reading.marked else Holds()
+    whole = _whole(reading)
+    if isinstance(whole, Unknown):
+        return whole
+    routes, listeners = whole
+    named = next((f"route configuration {one.name}" for one in routes if origin in one.origins), None)
+    if origin in listeners.origins:
+        named = f"listener {listeners.origins[origin]}"
+    return StillMade(origin, named) if named else Holds()
 
 
 def _whole(reading: Reading) -> tuple[tuple[RouteConfig, ...], Listeners] | Unknown:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from safeapply.resources.objects import GroupKind, Namespace, ResourceId
+from safeapply.sandbox.delays import Delays, Span
 from safeapply.sandbox.mesh import Mesh
 from tests.mesh.command import command, ended, scene, started
 
 V1 = "outbound|9080|v1|reviews.default.svc.cluster.local"
 ISTIO = "networking.istio.io"
 ROUTE = ResourceId(ISTIO, "VirtualService", Namespace("default"), "reviews")
+RULE = ResourceId(ISTIO, "DestinationRule", Namespace("default"), "reviews")
 
 
 async def test_what_is_there_is_waited_for_no_longer() -> None:
@@ -41,6 +45,19 @@ async def test_a_subset_that_nobody_declares_is_waited_for_and_named() -> None:
         wrong = await command(mesh, "wait", "--for=no-subset=rviews/v1")
         assert (wrong.code, wrong.out) == (2, "")
         assert "nobody declares rviews" in wrong.err
+
+
+@pytest.mark.parametrize("kind", ["virtualservice", "destinationrule"])
+async def test_a_deletion_may_be_waited_for_when_it_has_happened(kind: str) -> None:
+    """As scripts do it: delete, then wait. What istiod made of the object bears its mark until the push."""
+    slow = Delays(lag=Span(0.0, 0.1), push=Span(1.5, 2.0))
+    async with Mesh(scene(delays=slow)) as mesh:
+        mesh.store.delete({"virtualservice": ROUTE, "destinationrule": RULE}[kind])
+        early = await command(mesh, "wait", f"--for=delete={kind}/default/reviews", "--timeout=500ms")
+        assert early.code == 3, early.err
+        assert f"still comes from {kind} default/reviews" in early.err
+        late = await command(mesh, "wait", f"--for=delete={kind}/default/reviews", "--timeout=20s")
+        assert late.code == 0, late.err
 
 
 async def test_a_deletion_is_over_when_no_proxy_shows_it() -> None:

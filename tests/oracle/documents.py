@@ -21,6 +21,7 @@ from safeapply.xds.expectations import (
     ClusterUnreferenced,
     Expectation,
     InboundAccepts,
+    OriginGone,
     RouteRefers,
     RouteReleased,
 )
@@ -108,8 +109,8 @@ def _sight(one: Expectation) -> Sight:
             return Sight(Look.REFERRED, cluster, clients, _host(one.host) if one.host else None)
         case RouteReleased():
             return Sight(Look.UNREFERRED, cluster, clients, _host(one.host) if one.host else None)
-        case ClusterSends() | InboundAccepts():
-            msg = f"no world of the oracle says a word of TLS, and still the plan expects {one}"
+        case ClusterSends() | InboundAccepts() | OriginGone():
+            msg = f"no world of the oracle speaks of TLS or asks as scripts do, but the plan expects {one}"
             raise AssertionError(msg)
         case _:
             assert_never(one)

@@ -18,7 +18,14 @@ from safeapply.plans.conditions import (
 )
 from safeapply.resources.manifests import SourceText, read_manifests
 from safeapply.resources.objects import Namespace, ResourceId
-from safeapply.xds.expectations import ClusterAbsent, ClusterActive, ClusterUnreferenced, RouteRefers, RouteReleased
+from safeapply.xds.expectations import (
+    ClusterAbsent,
+    ClusterActive,
+    ClusterUnreferenced,
+    OriginGone,
+    RouteRefers,
+    RouteReleased,
+)
 
 DEFAULT = Namespace("default")
 LIVE = """\
@@ -111,7 +118,16 @@ def test_what_a_deleted_rule_made_goes() -> None:
     assert f"outbound|9080|v2|{HOST}" in gone
 
 
-def test_an_object_that_is_gone_already_means_nothing_to_the_proxies() -> None:
+@pytest.mark.parametrize("kind", ["VirtualService", "DestinationRule"])
+def test_of_an_object_that_is_gone_already_its_mark_has_to_go(kind: str) -> None:
+    """Istiod marks what it makes of these kinds, so that whoever deleted first may wait afterwards."""
+    (expected,) = found(Deleted(ResourceId("networking.istio.io", kind, DEFAULT, "other"))).expectations
+    assert isinstance(expected, OriginGone)
+    assert str(expected.origin) == f"{kind.lower()} default/other"
+    assert expected.origin.path.endswith("/other")
+
+
+def test_a_gateway_that_is_gone_already_means_nothing_to_the_proxies() -> None:
     """Only istiod can be asked."""
-    gone = ResourceId("networking.istio.io", "VirtualService", DEFAULT, "other")
+    gone = ResourceId("networking.istio.io", "Gateway", DEFAULT, "other")
     assert found(Deleted(gone)) == Meaning()

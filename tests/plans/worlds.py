@@ -18,6 +18,7 @@ from safeapply.xds.expectations import (
     ClusterUnreferenced,
     Expectation,
     InboundAccepts,
+    OriginGone,
     RouteRefers,
     RouteReleased,
 )
@@ -117,6 +118,8 @@ def _expectation(one: Expectation) -> str:  # noqa: PLR0911  one for each kind
             return f"{short} routed on {where}"
         case ClusterSends(sent=sent):
             return f"{short} sends {' and '.join(sorted(s.value for s in sent))} on {where}"
+        case OriginGone():
+            return f"nothing from {short} on {where}"
         case InboundAccepts(mode=mode):
             return f"{short} accepts {mode.value} on {where}"
         case RouteReleased(host=host):

@@ -10,6 +10,7 @@ from safeapply.cli.options import (
     ApplySetName,
     Filenames,
     IstioNamespace,
+    LockNamespace,
     NamespaceName,
     Prune,
     Recursive,
@@ -40,6 +41,7 @@ def rbac(  # noqa: PLR0913  one parameter for each option
     selector: Selector = None,
     via: ViaOption = Via.PORT_FORWARD,
     istio_namespace: IstioNamespace = "istio-system",
+    lock_namespace: LockNamespace = None,
     name: Annotated[str, typer.Option("--name", help="Name of the roles and bindings.")] = "safeapply",
     user: Annotated[list[str] | None, typer.Option("--user", help="Bind the roles to a user; repeatable.")] = None,
     group: Annotated[list[str] | None, typer.Option("--group", help="Bind them to a group; repeatable.")] = None,
@@ -60,6 +62,7 @@ def rbac(  # noqa: PLR0913  one parameter for each option
     from safeapply.resources.plurals import plural_of
 
     way, root = Way("" if via is Via.URL else via.value.replace("-", "")), Namespace(istio_namespace)
+    lock = Namespace(lock_namespace) if lock_namespace else None
     subjects = tuple(_subjects(user or (), group or (), serviceaccount or ()))
     asked = Pruning(prune, selector, applyset)
     reference = asked.reference(Namespace(namespace or ""))
@@ -67,7 +70,7 @@ def rbac(  # noqa: PLR0913  one parameter for each option
     if filename:
         manifests = manifests_of(filename, recursive=recursive, namespace=namespace)
         plurals = dict(_defined(manifests))
-        rights = (*reading(way, root), *executing(way, root), *writing(manifests))
+        rights = (*reading(way, root), *executing(way, root, lock), *writing(manifests))
         rights += noting(one.id for one in manifests)
         if delete:
             rights += deleting(one.id for one in manifests)
@@ -76,7 +79,7 @@ def rbac(  # noqa: PLR0913  one parameter for each option
         elif prune:
             rights += pruning()
     else:
-        rights = general(way, root)
+        rights = general(way, root, lock)
         if reference is not None:
             rights += _recorded(reference, (), plurals)
     text = rbac_yaml(rights, name=name, subjects=subjects, plural=lambda kind: plurals.get(kind) or plural_of(kind))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from safeapply.adapters.files import read_sources
 from safeapply.errors import UsageError
 from safeapply.plans.plan import Phase
-from safeapply.plans.rights import PRUNED_KINDS
+from safeapply.plans.pruning import is_prunable
 from safeapply.resources.manifests import read_manifests
 from safeapply.resources.objects import Namespace, Resource
 from safeapply.resources.sources import SourceText
@@ -96,9 +96,7 @@ class Pruning:
             return lambda _: False
         labels = _labels(self.selector or "")
         kept = {one.id for one in manifests}
-        return lambda one: (
-            one.id.group_kind in PRUNED_KINDS and one.id not in kept and labels.items() <= dict(one.labels).items()
-        )
+        return lambda one: one.id not in kept and labels.items() <= dict(one.labels).items() and is_prunable(one)
 
     def reference(self, namespace: Namespace) -> Reference | None:
         """Return the parent that ``--applyset`` names, as ``NAME`` or ``RESOURCE/NAME``.

@@ -59,8 +59,8 @@ LEASE_NAME: Final = "safeapply"
 NOTE: Final = GroupKind("events.k8s.io", "Event")
 """What is left on an object that was written."""
 EVERYWHERE: Final = Namespace("")
-PRUNED_KINDS: Final = frozenset({VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY, SERVICE_ENTRY})
-"""What ``--prune -l`` may delete: nothing that a workload needs to run."""
+PRUNED_KINDS: Final = frozenset({VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, *WORKLOAD_KINDS})
+"""What ``--prune -l`` may delete: nothing that a workload which stays may need to run."""
 
 _LEASE: Final = GroupKind("coordination.k8s.io", "Lease")
 _DEFINITION: Final = GroupKind("apiextensions.k8s.io", "CustomResourceDefinition")
@@ -207,11 +207,11 @@ def recording(parent: ResourceId, members: Iterable[ResourceId], plural: str = "
     return (*own, *found)
 
 
-def general(way: Way, root: Namespace) -> tuple[Right, ...]:
+def general(way: Way, root: Namespace, lock: Namespace | None = None) -> tuple[Right, ...]:
     """Return what it takes to apply and to delete whatever a mesh is configured by, in all namespaces."""
     verbs = {"get": _LIVE, "create": _WRITE, "patch": _WRITE, "delete": _DELETE}
     writes = [_right(kind, verb, why=why) for kind in _OF_THE_MESH for verb, why in verbs.items()]
-    return (*reading(way, root), *executing(way, root), *writes, _right(NOTE, "create", why=_NOTE))
+    return (*reading(way, root), *executing(way, root, lock), *writes, _right(NOTE, "create", why=_NOTE))
 
 
 def purpose_of(verb: str, kind: GroupKind, subresource: str) -> str:

@@ -153,6 +153,19 @@ def test_with_exactly_these_rights_files_are_applied_pruned_and_deleted(cluster:
     assert "service/new deleted" in second.out
 
 
+def test_a_lease_in_another_namespace_takes_rights_there(cluster: Cluster) -> None:
+    """Printed for it, they are enough; those for Istio's root namespace are not, and the Lease is named."""
+    cluster.do(lambda: cluster.store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ops"}}))
+    directory = files(cluster.directory / "wanted", rule("reviews", "v1", "v2"))
+    granted(cluster, printed(cluster, "-f", directory))
+    refused = safeapply(cluster, *APPLY, "-f", directory, "--lock-namespace", "ops")
+    assert refused.code == 1
+    assert "leases.coordination.k8s.io" in refused.err
+    granted(cluster, printed(cluster, "-f", directory, "--lock-namespace", "ops"))
+    done = safeapply(cluster, *APPLY, "-f", directory, "--lock-namespace", "ops")
+    assert done.code == 0, done.err
+
+
 def test_in_general_the_rights_are_those_for_all_that_configures_a_mesh(cluster: Cluster) -> None:
     """Without files; and no right on Secrets, ConfigMaps or workloads beyond listing the latter."""
     documents = printed(cluster)

@@ -83,11 +83,16 @@ async def test_a_new_version_goes_in_and_the_old_one_out_with_no_failed_request(
     assert report.tally.requests > 100
 
 
-async def test_a_set_takes_its_old_workload_out_when_routes_have_let_go(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "prune", [("--applyset", "configmap/shop", "-n", "default"), ("-l", "app=reviews")], ids=["applyset", "labels"]
+)
+async def test_a_set_takes_its_old_workload_out_when_routes_have_let_go(
+    tmp_path: Path, prune: tuple[str, ...]
+) -> None:
     """One command: v2 comes up, requests move, and v1 is pruned last."""
     live = directory(tmp_path / "live", SERVICE)
     old, new = (directory(tmp_path / version, deployment(version), *routes(version)) for version in ("v1", "v2"))
-    several = ("--yes", "--soak", "200ms", "--prune", "--applyset", "configmap/shop", "-n", "default")
+    several = ("--yes", "--soak", "200ms", "--prune", *prune)
     async with Mesh(Scene(live=read_documents([live]), proxies=3, delays=BRISK)) as mesh:
         before = await command(mesh, "apply", "-f", str(old), *several)
         assert before.code == 0, before.err

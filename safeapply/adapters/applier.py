@@ -100,7 +100,7 @@ class Applier:
         return reply.document if reply.ok and self._client_side[resource.id] else None
 
     async def _hand_over(self, path: str, live: Document) -> Reply | None:
-        managed = handed_over(live, FIELD_MANAGER)
+        managed = handed_over(live, FIELD_MANAGER, force=self.force)
         if managed is None:
             return None
         patch = [
@@ -115,7 +115,7 @@ class Applier:
         if not live.ok:
             # That the object may not be read is what its user has to know, more than that there is a conflict.
             return live if live.status == HTTPStatus.FORBIDDEN else refusal
-        yielding = {str(entry["manager"]) for entry in former(live.document, FIELD_MANAGER)}
+        yielding = {str(entry["manager"]) for entry in former(live.document, FIELD_MANAGER, force=self.force)}
         if conflicting_managers(refusal) - yielding:
             return _less(refusal, yielding)
         reply = await self.send(path, resource, force=True, dry_run=True)
@@ -125,10 +125,13 @@ class Applier:
         self._note(resource.id, Reply(reply.status, live))
         if not reply.ok:
             return reply
-        return replace(reply, document=without_dropped(reply.document, live, resource.document, FIELD_MANAGER))
+        wanted = without_dropped(reply.document, live, resource.document, FIELD_MANAGER, force=self.force)
+        return replace(reply, document=wanted)
 
     def _note(self, resource_id: ResourceId, reply: Reply) -> None:
-        self._client_side[resource_id] = reply.ok and is_client_side(reply.document, FIELD_MANAGER)
+        self._client_side[resource_id] = reply.ok and is_client_side(
+            reply.document, FIELD_MANAGER, force=self.force
+        )
 
 
 def _checked(reply: Reply, resource: Resource) -> Reply:

@@ -11,10 +11,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from safeapply.resources.managed import dropped, fields_less, fields_united
+from safeapply.resources.managed import dropped, fields_less, fields_united, has_fields
 from safeapply.resources.objects import Document, Resource
 
-__all__ = ["annotated", "former", "handed_over", "is_client_side", "without_dropped"]
+__all__ = ["ARGO_CD", "annotated", "former", "handed_over", "is_client_side", "without_dropped"]
 
 CLIENT_SIDE_MANAGERS = frozenset({"kubectl-client-side-apply", "before-first-apply"})
 """The managers of client-side apply, and of what was there before the first server-side apply."""
@@ -31,23 +31,25 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 Entry = Mapping[str, Any]
 
 
-def former(live: Document, manager: str) -> tuple[Entry, ...]:
+def former(live: Document, manager: str, *, force: bool = False) -> tuple[Entry, ...]:
     """Return the entries of ``managedFields`` that are to be handed over to ``manager``.
 
     Those of client-side apply, under its usual name or under any that wrote its annotation (as kubectl finds them),
-    and what ``manager`` itself wrote when it created the object.
+    and what ``manager`` itself wrote when it created the object. With force those of Argo CD's server-side apply as
+    well: it has applied an earlier revision of the very manifests, and what they dropped has to go in its turn.
     """
-    return tuple(entry for entry in _entries(live) if _is_former(entry, manager))
+    taken = (entry for entry in _entries(live) if _is_former(entry, manager) or (force and _is_argos(entry)))
+    return tuple(taken)
 
 
-def is_client_side(live: Document, manager: str) -> bool:
+def is_client_side(live: Document, manager: str, *, force: bool = False) -> bool:
     """Tell whether writing an object takes more than an apply: fields to hand over, an annotation to keep."""
-    return bool(former(live, manager)) or LAST_APPLIED in _annotations(live)
+    return bool(former(live, manager, force=force)) or LAST_APPLIED in _annotations(live)
 
 
-def handed_over(live: Document, manager: str) -> Sequence[Entry] | None:
+def handed_over(live: Document, manager: str, *, force: bool = False) -> Sequence[Entry] | None:
     """Return the managedFields in which ``manager`` owns what it is to own; None if nothing is to do."""
-    old = former(live, manager)
+    old = former(live, manager, force=force)
     if not old:
         return None
     entries = _entries(live)
@@ -58,12 +60,14 @@ def handed_over(live: Document, manager: str) -> Sequence[Entry] | None:
     return [*kept, *filter(None, map(_tracking, old)), {**base, "fieldsV1": fields}]
 
 
-def without_dropped(result: Document, live: Document, manifest: Document, manager: str) -> Document:
+def without_dropped(
+    result: Document, live: Document, manifest: Document, manager: str, *, force: bool = False
+) -> Document:
     """Return what a dry-run's result will be after the handover: without the fields that the manifest dropped.
 
     What somebody else owns as well stays.
     """
-    old = former(live, manager)
+    old = former(live, manager, force=force)
     others = [one for one in _entries(live) if one not in old and not _is_applier(one, manager)]
     others += filter(None, map(_tracking, old))
     fields = fields_united(one.get("fieldsV1") or {} for one in old)
@@ -103,6 +107,16 @@ def _tracking(entry: Entry) -> Entry | None:
     fields = entry.get("fieldsV1") or {}
     marks = fields_less(fields, fields_less(fields, TRACKING))
     return {**entry, "fieldsV1": marks} if marks and entry.get("manager") == ARGO_CD else None
+
+
+def _is_argos(entry: Entry) -> bool:
+    """Tell whether an entry is Argo CD's own server-side apply, and about more than its marks."""
+    fields = entry.get("fieldsV1") or {}
+    return (
+        entry.get("manager") == ARGO_CD
+        and not entry.get("subresource")
+        and has_fields(fields_less(fields, TRACKING))
+    )
 
 
 def _is_former(entry: Entry, manager: str) -> bool:

@@ -17,7 +17,7 @@ from safeapply.commands.choices import DryRun, OnTimeout
 from safeapply.commands.manner import Manner, Operator
 from safeapply.commands.planning import Planned, Wanted, plan_against
 from safeapply.commands.rights import Rights
-from safeapply.commands.way_back import OWN_MANAGERS, history_of, holder, way_back
+from safeapply.commands.way_back import history_of, holder, own_managers, way_back
 from safeapply.errors import (
     BarrierTimeoutError,
     ClusterError,
@@ -73,7 +73,7 @@ async def roll_out(wants: Wants, manner: Manner, operator: Operator) -> Planned:
             operator.ended(made, ())
             return made
         await rollout.agreed(made)
-        found = found_by(made.plan, made.live, OWN_MANAGERS)
+        found = found_by(made.plan, made.live, own_managers(force_conflicts=manner.force_conflicts))
         chronicle = Recorded(rollout.history, found) if manner.record and found else None
         try:
             await rollout.carried_out(made, wanted, chronicle)

@@ -10,17 +10,22 @@ from typing import Final
 
 from safeapply.adapters.applier import FIELD_MANAGER
 from safeapply.adapters.clock import SystemClock
-from safeapply.adapters.ownership import CLIENT_SIDE_MANAGERS
+from safeapply.adapters.ownership import ARGO_CD, CLIENT_SIDE_MANAGERS
 from safeapply.commands.planning import Wanted
 from safeapply.plans.found import Found
 from safeapply.ports import Cluster
 from safeapply.resources.objects import Namespace, Resource
 from safeapply.rollout.history import History
 
-__all__ = ["OWN_MANAGERS", "history_of", "holder", "way_back"]
+__all__ = ["history_of", "holder", "own_managers", "way_back"]
 
 OWN_MANAGERS: Final = frozenset({FIELD_MANAGER, *CLIENT_SIDE_MANAGERS})
-"""The managers whose fields a rollout writes, its own and those that it takes over."""
+"""As far as nobody has to be forced."""
+
+
+def own_managers(*, force_conflicts: bool) -> frozenset[str]:
+    """Return the managers whose fields a rollout writes, its own and those that it takes over."""
+    return OWN_MANAGERS | ({ARGO_CD} if force_conflicts else frozenset())
 
 
 def way_back(found: Iterable[Found], root_namespace: Namespace, soak: float) -> Wanted:

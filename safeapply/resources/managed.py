@@ -13,7 +13,7 @@ from typing import Any
 
 from safeapply.resources.objects import Document
 
-__all__ = ["dropped", "fields_less", "fields_united", "is_field_set"]
+__all__ = ["dropped", "fields_less", "fields_united", "has_fields", "is_field_set"]
 
 _FIELD, _KEYED, _VALUE = "f:", "k:", "v:"
 
@@ -35,6 +35,11 @@ def dropped(document: Document, fields: Document, manifest: Document) -> Documen
 def is_field_set(fields: object) -> bool:
     """Tell whether something has the form of ``fieldsV1``: mappings of mappings, all the way down."""
     return isinstance(fields, Mapping) and all(map(is_field_set, fields.values()))
+
+
+def has_fields(fields: Document) -> bool:
+    """Tell whether there is any field in a set, other than the things that would hold them."""
+    return any(not below or has_fields(below) for key, below in fields.items() if key != ".")
 
 
 def fields_united(sets: Iterable[Document]) -> Document:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import http.server
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +19,7 @@ from safeapply.istio.proxies import ProxyId
 from safeapply.rollout.events import Event, Stopped, Straggler, Waiting, Wrote
 from tests.adapters.rollout_story import STORY
 from tests.cli.clusters import files, ran
+from tests.posting import posted_to
 from tests.rollout.memory import JumpingClock
 from tests.sandbox.apiserver.cluster import Cluster, config
 
@@ -76,30 +74,6 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield cluster
 
 
-@contextmanager
-def collector() -> Iterator[tuple[str, list[ExportTraceServiceRequest]]]:
-    """Stand in for a collector: keep what is sent, as the protocol has it."""
-    received: list[ExportTraceServiceRequest] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.append(ExportTraceServiceRequest.FromString(body))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", received
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
 def applied(cluster: Cluster, name: str, environment: Mapping[str, str]) -> str:
     """Apply a ConfigMap, and return what the command said on standard error."""
     directory = files(cluster.directory / name, config(name))
@@ -111,7 +85,8 @@ def applied(cluster: Cluster, name: str, environment: Mapping[str, str]) -> str:
 
 def test_the_command_sends_its_spans_to_the_collector_within_the_pipelines_span(cluster: Cluster) -> None:
     """By the environment alone; no value of any object is sent."""
-    with collector() as (url, received):
+    received: list[ExportTraceServiceRequest] = []
+    with posted_to(lambda _, __, body: received.append(ExportTraceServiceRequest.FromString(body))) as url:
         applied(cluster, "one", {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "TRACEPARENT": f"00-{TRACE}-{SPAN}-01"})
     spans = [
         span for one in received for scope in one.resource_spans for two in scope.scope_spans for span in two.spans

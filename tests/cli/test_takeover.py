@@ -133,3 +133,20 @@ def test_a_conflict_with_somebody_else_is_shown_as_kubectl_shows_it(both: Both) 
     forced = both.safeapply(rule("reviews", "v2"), also=("--force-conflicts",))
     assert forced.code == 0, forced.err
     assert [one["name"] for one in both.live(f"{RULES}/reviews")["spec"]["subsets"]] == ["v2"]
+
+
+def test_what_argo_cd_applied_and_a_revision_dropped_goes_with_force_and_comes_back(both: Both) -> None:
+    """By server-side apply: without force it is Argo CD's to remove; its marks stay, and so does a way back."""
+    marks = {"annotations": {"argocd.argoproj.io/tracking-id": "reviews"}}
+    live = {**rule("reviews", "v1", **TCP), "metadata": {"name": "reviews", "namespace": "default", **marks}}
+    both.cluster.apply(f"{RULES}/reviews", live, "argocd-controller")
+    assert "unchanged" in both.safeapply(rule("reviews", "v1")).out
+    said = both.safeapply(rule("reviews", "v1"), also=("--force-conflicts",))
+    assert (said.code, "configured" in said.out) == (0, True), said.err
+    found = both.live(f"{RULES}/reviews")
+    assert "trafficPolicy" not in found["spec"]
+    assert found["metadata"]["annotations"] == marks["annotations"]
+    assert "unchanged" in both.safeapply(rule("reviews", "v1"), also=("--force-conflicts",)).out
+    back = safeapply(both.cluster, "rollback", "--yes", "--soak", "0", "--force-conflicts")
+    assert back.code == 0, back.err
+    assert both.live(f"{RULES}/reviews")["spec"] == live["spec"]

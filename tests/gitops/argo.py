@@ -8,20 +8,23 @@ is over; manifests are applied one by one by kubectl's code, on the client's sid
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from safeapply.resources.objects import Document, Namespace, ResourceId
+from safeapply.resources.objects import Document, GroupKind, Namespace, ResourceId
 from safeapply.sandbox.mesh import Mesh
-from safeapply.sandbox.watching import WatchEvent
+from safeapply.sandbox.watching import WatchEvent, WatchType
 from tests.gitops.jobs import CONTROLLER
 
 HOOK, POLICY, WAVE = (f"argocd.argoproj.io/{name}" for name in ("hook", "hook-delete-policy", "sync-wave"))
 TRACKING = "argocd.argoproj.io/tracking-id"
+INSTANCE = "app.kubernetes.io/instance"
+"""Argo CD marks its own by both, with the tracking method annotation+label."""
+ROUTING = tuple(GroupKind("networking.istio.io", kind) for kind in ("DestinationRule", "VirtualService"))
 FINALIZER = "argocd.argoproj.io/hook-finalizer"
 MANAGER = "argocd-controller"
 PATIENCE = 120.0
@@ -112,7 +115,8 @@ class Argo:
     def _observe(self, event: WatchEvent) -> None:
         if event.id.group == "networking.istio.io":
             spec, tracked = event.document["spec"], TRACKING in _annotations(event.document)
-            self.writes.append(Write(self.phase, event.id, self._known.get(event.id) != spec, tracked))
+            changed = event.type is WatchType.DELETED or self._known.get(event.id) != spec
+            self.writes.append(Write(self.phase, event.id, changed, tracked))
             self._known[event.id] = spec
 
     async def sync(self, documents: Sequence[Document]) -> bool:
@@ -125,16 +129,25 @@ class Argo:
                 for one in documents:
                     if one not in hooks:
                         await self._apply(one)
+                self._prune({_id(one) for one in documents})
             turn = sorted((one for one in hooks if _annotations(one)[HOOK] == phase), key=_wave)
             if not await self.hooks.run(turn):
                 return False
         self.phase = ""
         return True
 
+    def _prune(self, kept: Collection[ResourceId]) -> None:
+        """Delete what is its own and not in the revision any more, all at once."""
+        for kind in ROUTING:
+            for live in self.mesh.store.list(kind):
+                if TRACKING in _annotations(live) and _id(live) not in kept:
+                    self.mesh.store.delete(_id(live))
+
     async def _apply(self, document: Document) -> None:
         one = _id(document)
         tracked = {**_annotations(document), TRACKING: f"reviews:{one.group}/{one.kind}:{one.namespace}/{one.name}"}
-        metadata = {**document["metadata"], "namespace": one.namespace, "annotations": tracked}
+        labels = {**(document["metadata"].get("labels") or {}), INSTANCE: "reviews"}
+        metadata = {**document["metadata"], "namespace": one.namespace, "annotations": tracked, "labels": labels}
         how = ("--server-side", "--force-conflicts") if self.server_side else ()
         process = await asyncio.create_subprocess_exec(
             *(

@@ -22,6 +22,8 @@ from tests.gitops.container import NOBODY, Mount
 from tests.gitops.sites import CONTROLLER, EXAMPLES, LIVE, ROUTE, RULE, Site, built, site
 
 HERE = EXAMPLES / "argocd"
+PRUNE = ("--prune", "--selector=app.kubernetes.io/instance=reviews")
+"""As the README has it."""
 
 
 @dataclass
@@ -45,8 +47,10 @@ def start(tmp_path: Path) -> Start:
     """Hand over what starts a site whose first revision is the example's live state."""
 
     @asynccontextmanager
-    async def starting(first: list[Document], *, server_side: bool = True) -> AsyncIterator[Application]:
-        async with site(yaml.safe_load_all((HERE / "rbac.yaml").read_text())) as place:
+    async def starting(
+        first: list[Document], *, server_side: bool = True, roles: str = (HERE / "rbac.yaml").read_text()
+    ) -> AsyncIterator[Application]:
+        async with site(yaml.safe_load_all(roles)) as place:
             argo = Argo(
                 place.mesh, place.front.kubeconfig(tmp_path / "config", CONTROLLER), server_side, Hooks(place.mesh)
             )
@@ -130,6 +134,26 @@ async def test_a_refused_plan_ends_the_sync_at_once(start: Start, revision: Revi
         assert app.site.subsets == ["v1"]
 
 
+async def test_what_left_the_revision_is_pruned_by_the_job_and_before_argo(
+    start: Start, revision: Revision, tmp_path: Path
+) -> None:
+    """Without pruning the Job refuses: the route that Argo CD would prune needs the subset that goes."""
+    less = tmp_path / "less.yaml"
+    less.write_text(LIVE.read_text().partition("  subsets")[0])
+    wanted = revision(manifests=less)
+    async with start(revision(manifests=LIVE), roles=rights(*PRUNE)) as app:
+        assert not await app.argo.sync(wanted)
+        assert "virtualservice default/reviews" in app.site.jobs.logs["safeapply"][-1].err
+        assert app.site.subsets == ["v1"]
+        (job,) = (one for one in wanted if one["kind"] == "Job")
+        job["spec"]["template"]["spec"]["containers"][0]["args"] += PRUNE
+        well, tally = await app.under_load(wanted)
+        assert well, app.site.jobs.logs
+        assert (tally.failed, tally.lost) == (0, {})
+        changed = [(one.phase, one.id.kind) for one in app.argo.writes if one.spec_changed]
+        assert changed == [("PreSync", "VirtualService"), ("PreSync", "DestinationRule")]
+
+
 async def test_the_revision_is_cloned_where_files_do_not_fit_into_a_configmap(
     start: Start, revision: Revision, tmp_path: Path
 ) -> None:
@@ -171,18 +195,14 @@ async def test_in_two_parts_the_old_version_stays_until_the_sync_is_well(start: 
 
 def test_the_rights_are_those_that_rbac_prints() -> None:
     """To the letter, beside the account."""
-    command = (
-        "safeapply",
-        "rbac",
-        "-f",
-        "mesh/manifests",
-        "-n",
-        "default",
-        "--serviceaccount",
-        "default:safeapply",
-    )
-    said = subprocess.run([sys.executable, "-m", *command], cwd=HERE, capture_output=True, text=True, check=True)
-    assert (HERE / "rbac.yaml").read_text().endswith(f"---\n{said.stdout}")
+    assert (HERE / "rbac.yaml").read_text().endswith(f"---\n{rights()}")
+
+
+def rights(*more: str) -> str:
+    """Return what ``safeapply rbac`` prints for the example."""
+    named = ("-f", "mesh/manifests", "-n", "default", "--serviceaccount", "default:safeapply", *more)
+    command = (sys.executable, "-m", "safeapply", "rbac", *named)
+    return subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True).stdout
 
 
 def hook(phase: str, name: str, script: str) -> Document:

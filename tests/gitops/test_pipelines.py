@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -21,6 +17,7 @@ import yaml
 from safeapply.sandbox.apiserver import Access, User
 from safeapply.sandbox.loading import read_documents
 from tests.gitops.sites import EXAMPLES
+from tests.posting import posted_to
 from tests.sandbox.apiserver.cluster import Cluster
 
 HERE = EXAMPLES / "ci"
@@ -77,30 +74,6 @@ def github(desk: Cluster) -> dict[str, subprocess.CompletedProcess[str]]:
     return {name: ran(steps[name], desk, NUMBER="7") for name in ("Check", "Plan", "Comment")}
 
 
-@contextmanager
-def notes() -> Iterator[tuple[str, list[Any]]]:
-    """Stand in for GitLab's API: keep what is posted."""
-    posted: list[Any] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            posted.append((self.path, self.headers["PRIVATE-TOKEN"], json.loads(body)["body"]))
-            self.send_response(201)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/api/v4", posted
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
 @pytest.mark.parametrize("file", SCHEMAS)
 def test_the_file_is_one_that_the_service_understands(file: str) -> None:
     """By the service's own schema."""
@@ -137,8 +110,16 @@ def test_a_merge_request_gets_its_plan_as_a_note(desk: Cluster, wanted: str, cod
     file = desk.directory / "mesh" / "reviews.yaml"
     file.write_text(file.read_text().replace("subset: stable", f"subset: {wanted}"))
     script = "\n".join(yaml.safe_load((HERE / "gitlab.yaml").read_text())["mesh"]["script"])
-    with notes() as (url, posted):
-        named = {"CI_API_V4_URL": url, "CI_PROJECT_ID": "1", "CI_MERGE_REQUEST_IID": "7", "NOTES_TOKEN": "hidden"}
+    posted: list[tuple[str, str, str]] = []
+    with posted_to(
+        lambda path, headers, body: posted.append((path, str(headers["PRIVATE-TOKEN"]), json.loads(body)["body"]))
+    ) as url:
+        named = {
+            "CI_API_V4_URL": f"{url}/api/v4",
+            "CI_PROJECT_ID": "1",
+            "CI_MERGE_REQUEST_IID": "7",
+            "NOTES_TOKEN": "hidden",
+        }
         said = ran(script, desk, **named)
     assert said.returncode == code, said
     ((path, token, body),) = posted

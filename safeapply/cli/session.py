@@ -23,8 +23,8 @@ from safeapply.commands.manner import Manner
 from safeapply.commands.planning import Planned
 from safeapply.errors import InterruptedRolloutError, SafeApplyError, UsageError
 from safeapply.report.metrics import metrics_text
-from safeapply.report.standing import standing
-from safeapply.rollout.events import Event
+from safeapply.report.standing import left_over, standing
+from safeapply.rollout.events import Event, Settled
 from safeapply.rollout.progress import Progress, progress_of
 
 __all__ = ["Terminal", "planned_online", "rolled_back", "rolled_out"]
@@ -134,6 +134,8 @@ class Terminal:
         self.progress = progress_of(events, made.plan)
         self.standing = f"interrupted: {standing(self.progress)}"
         tell(events, made, self.telling, self.stream)
+        if isinstance(self.progress.ended, Settled) and (left := left_over(self.progress.plan)):
+            self.say(left)
 
     def measure(self, exit_code: int) -> None:
         """Write the figures; a disk that is full fails no rollout."""

@@ -51,6 +51,7 @@ def outcome_document(events: Iterable[Event], plan: Plan | None = None) -> dict[
         "steps": [_step(step, progress) for step in progress.steps if step.phase is not None],
         "settled": next((_barrier(step) for step in progress.steps if step.phase is None), None),
         "unchanged": [str(one) for one in progress.plan.unchanged],
+        **({"left": [step.phase.value for step in progress.plan.left]} if progress.plan.left else {}),
         **_stopped(progress),
     }
 

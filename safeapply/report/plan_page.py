@@ -11,6 +11,7 @@ from safeapply.plans.plan import Plan, Step
 from safeapply.report.alterations import Alteration, alterations
 from safeapply.report.pages import filled
 from safeapply.report.plan_text import headline
+from safeapply.report.standing import left_over
 from safeapply.report.wording import counted, rolled_out, short, together
 from safeapply.resources.objects import Resource, ResourceId
 from safeapply.rollout.durations import duration
@@ -75,6 +76,7 @@ class _Plan:
     warnings: tuple[object, ...]
     refusals: tuple[_Refusal, ...]
     unchanged: str
+    left: str
 
 
 def plan_page(
@@ -103,6 +105,7 @@ def plan_page(
             for one in plan.refusals
         ),
         unchanged=counted(len(plan.unchanged), "object") if plan.unchanged and plan.steps else "",
+        left=left_over(plan),
     )
     return filled("plan.html", view)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from safeapply.plans.plan import Operation
+from safeapply.plans.plan import Operation, Phase, Plan
 from safeapply.report.wording import counted, short
 from safeapply.rollout.progress import Progress, State
 
-__all__ = ["standing"]
+__all__ = ["left_over", "standing"]
 
 SHOWN = 10
 """How many objects are named of those written, and of those left."""
@@ -48,3 +48,12 @@ def _named(what: str, objects: list[str]) -> list[str]:
     more = len(objects) - SHOWN
     rest = [f"  and {more} more"] if more > 0 else []
     return [f"{what} ({counted(len(objects), 'write')}):", *(f"  {one}" for one in objects[:SHOWN]), *rest]
+
+
+def left_over(plan: Plan) -> str:
+    """Return a sentence about what a rollout in parts has left, and what does it; empty where nothing is left."""
+    if not plan.left:
+        return ""
+    phases = ",".join(phase.value for phase in Phase if any(step.phase is phase for step in plan.left))
+    objects = {one.resource.id for step in plan.left for one in step.operations}
+    return f"left for another run, with --phase={phases}: {', '.join(map(short, sorted(objects)))}"

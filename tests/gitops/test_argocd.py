@@ -187,6 +187,7 @@ async def test_in_two_parts_the_old_version_stays_until_the_sync_is_well(start: 
         assert not await app.argo.sync([*documents, failing])
         assert app.site.subsets == ["v1", "stable"]
         assert app.site.live(ROUTE)["spec"]["http"][0]["route"][0]["destination"]["subset"] == "stable"
+        assert "left for another run, with --phase=narrow" in app.site.jobs.logs["safeapply-before"][-1].err
         well, tally = await app.under_load([*documents, hook("Sync", "smoke-test", "exit 0")])
         assert well, app.site.jobs.logs
         assert (tally.failed, app.site.subsets) == (0, ["stable"])

@@ -7,6 +7,10 @@ from hypothesis import strategies as st
 
 from safeapply.plans.phases import in_phases
 from safeapply.plans.plan import Phase, Plan, Step
+from safeapply.report.outcome import outcome_document
+from safeapply.report.plan_page import plan_page
+from safeapply.report.plan_text import plan_text
+from safeapply.report.standing import left_over
 from safeapply.xds.expectations import ClusterUnreferenced
 from safeapply.xds.names import ClusterName
 from tests.plans.worlds import make_plan, printed, route, rule
@@ -29,6 +33,16 @@ def test_a_part_ends_when_the_first_step_that_is_left_could_be_taken() -> None:
     assert first.settled == (
         ClusterUnreferenced(ClusterName("outbound|9080|v1|reviews.default.svc.cluster.local")),
     )
+
+
+def test_what_is_left_is_told_with_what_does_it() -> None:
+    """On standard error in the end, in the report and on the page; nothing is said where nothing is left."""
+    first = part(WIDEN, SWITCH)
+    assert left_over(first) == "left for another run, with --phase=narrow: destinationrule default/reviews"
+    assert left_over(RENAMED) == ""
+    assert left_over(first) in plan_page(first, live={})
+    assert outcome_document((), first)["left"] == ["narrow"]
+    assert "Left for another run\n  narrow     destinationrule default/reviews" in plan_text(first, live={})
 
 
 def test_it_is_refused_to_take_a_step_before_its_turn() -> None:

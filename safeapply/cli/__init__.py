@@ -41,6 +41,7 @@ def _app() -> typer.Typer:
     from safeapply.cli.apply import apply, delete
     from safeapply.cli.check import check
     from safeapply.cli.demo import demo
+    from safeapply.cli.diff import diff
     from safeapply.cli.plan import plan
     from safeapply.cli.rbac import rbac
     from safeapply.cli.rollback import rollback
@@ -57,6 +58,7 @@ def _app() -> typer.Typer:
     )
     app.command()(apply)
     app.command()(plan)
+    app.command()(diff)
     app.command()(check)
     app.command()(delete)
     app.command()(rollback)

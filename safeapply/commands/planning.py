@@ -70,6 +70,8 @@ class Planned:
     live: Mapping[ResourceId, Resource]
     desired: Mapping[ResourceId, Resource]
     """What the API server would make of each manifest; empty offline."""
+    changes: tuple[Change, ...] = ()
+    """What differs, whether or not a plan could be made; without what an apply set says of itself."""
 
 
 def plan_offline(wanted: Wanted, directory: str, *, recursive: bool, default: Namespace) -> Planned:
@@ -86,7 +88,8 @@ def plan_offline(wanted: Wanted, directory: str, *, recursive: bool, default: Na
     changes, unchanged = changes_between(live, wanted.manifests, {}, deleted)
     refused = _refused(membership, live)
     made = refused or plan(live, changes, unchanged=unchanged, options=wanted.options(offline=True))
-    return _planned(wanted, _checked(made, wanted, live, changes, offline=True), live, {}, membership)
+    made = _checked(made, wanted, live, changes, offline=True)
+    return replace(_planned(wanted, made, live, {}, membership), changes=changes)
 
 
 async def plan_against(wanted: Wanted, cluster: Cluster, *, dry_run: bool = True) -> Planned:
@@ -117,7 +120,7 @@ async def plan_against(wanted: Wanted, cluster: Cluster, *, dry_run: bool = True
     )
     made = _checked(made, wanted, seen.live, seen.changes, offline=False)
     desired = {one.id: one.desired for one in seen.changes if one.desired}
-    return _planned(wanted, made, seen.live, desired, membership)
+    return replace(_planned(wanted, made, seen.live, desired, membership), changes=seen.changes)
 
 
 def _checked(

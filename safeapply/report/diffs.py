@@ -1,0 +1,52 @@
+"""Objects as files to lay side by side, named and written as ``kubectl diff`` does (``pkg/cmd/diff``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from safeapply.plans.becoming import Versions
+from safeapply.resources.objects import Document, Resource
+from safeapply.resources.secrets import SECRET, masked_pair
+
+__all__ = ["side_by_side"]
+
+
+def side_by_side(
+    versions: Iterable[Versions], *, managed_fields: bool = False
+) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return the files of what is and of what will be, by name; an object that is not there has none.
+
+    Args:
+        versions: the objects.
+        managed_fields: whether it is shown who owns which field.
+    """
+    before: dict[str, str] = {}
+    after: dict[str, str] = {}
+    for one in versions:
+        old, new = _documents(one)
+        for files, resource, document in ((before, one.before, old), (after, one.after, new)):
+            if resource is not None:
+                shown = document if managed_fields else _without_owners(document)
+                files[_name(resource)] = yaml.safe_dump(shown, default_flow_style=False, allow_unicode=True)
+    return before, after
+
+
+def _documents(versions: Versions) -> tuple[Document, Document]:
+    """Return both documents; of a Secret's values only whether they change."""
+    one = versions.after or versions.before
+    old, new = (each.document if each else {} for each in (versions.before, versions.after))
+    return masked_pair(old, new) if one is not None and one.id.group_kind == SECRET else (old, new)
+
+
+def _name(resource: Resource) -> str:
+    group, _, version = resource.api_version.rpartition("/")
+    parts = (*([group] if group else []), version, resource.id.kind, resource.id.namespace, resource.id.name)
+    return ".".join(parts)
+
+
+def _without_owners(document: Document) -> dict[str, Any]:
+    metadata = {key: value for key, value in document["metadata"].items() if key != "managedFields"}
+    return {**document, "metadata": metadata}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pytest
 
-from safeapply.errors import ClusterChangedError, ClusterUnreachableError
+from safeapply.errors import BarrierTimeoutError, ClusterChangedError, ClusterUnreachableError
 from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
-from safeapply.resources.objects import Namespace, Resource, ResourceId
+from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
 from safeapply.rollout.events import Event, Replanned, Settled, Stopped, Wrote
 from safeapply.rollout.executor import Fresh, RolloutOptions, carry_out
 from safeapply.rollout.progress import State, progress_of
+from safeapply.xds.expectations import ClusterActive
+from safeapply.xds.names import ClusterName
 from tests.rollout.memory import JumpingClock, MemoryCluster, MemoryProxies, Shown, always
 
 
@@ -175,3 +178,41 @@ async def test_a_write_whose_answer_was_lost_is_found_out_and_not_made_again() -
     assert world.cluster.writes == ["apply first", "apply second", "apply third"]
     assert world.wrote == ["first", "second", "third"]
     assert isinstance(world.events[-1], Settled)
+
+
+class SlowCluster(MemoryCluster):
+    """An API server that takes its time for the list of all that routes, as one of 20,000 objects does."""
+
+    def __init__(self, clock: JumpingClock, seconds: float) -> None:
+        super().__init__(["a"])
+        self.clock, self.seconds = clock, seconds
+        self.looks: list[float] = []
+        """When each look began."""
+
+    async def list(self, kinds: Collection[GroupKind]) -> tuple[Resource, ...]:
+        """Answer late, where it is much that is asked for."""
+        if len(kinds) > 1:
+            self.looks.append(self.clock.now())
+            await self.clock.sleep(self.seconds)
+        return await super().list(kinds)
+
+
+@pytest.mark.parametrize(("seconds", "apart"), [(0.0, 5.0), (3.0, 18.0)])
+async def test_looks_at_a_large_mesh_are_as_far_apart_as_they_are_long(seconds: float, apart: float) -> None:
+    """While a barrier is closed they only tell sooner what the look before the write would tell."""
+    clock = JumpingClock()
+    cluster = SlowCluster(clock, seconds)
+    never = ClusterActive(ClusterName("outbound|9080|v2|reviews.default.svc.cluster.local"))
+    step = Step(Phase.WIDEN, (Operation(Action.APPLY, WANTED[0]),), (never,), 0.0, "because")
+    with pytest.raises(BarrierTimeoutError):
+        await carry_out(
+            Plan((step,)),
+            cluster=cluster,
+            proxies=MemoryProxies(clock, {"a": always(Shown())}),
+            clock=clock,
+            emit=lambda _: None,
+            options=RolloutOptions(live={}, barrier_timeout=100.0),
+        )
+    pauses = [after - before for before, after in pairwise(cluster.looks)]
+    assert len(pauses) >= 4
+    assert pauses == pytest.approx([apart] * len(pauses), abs=0.5)

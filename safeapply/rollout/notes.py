@@ -20,7 +20,7 @@ from safeapply.rollout.events import Event, PlanStarted, Replanned, Wrote
 
 __all__ = ["Notes", "note_of"]
 
-MOST: Final = 500
+MOST: Final = 200
 """Of one rollout: a cluster keeps its Events for an hour, and all of them in one store."""
 AT_ONCE: Final = 4
 FAILURES: Final = 3

@@ -19,13 +19,20 @@ class _Model(msgspec.Struct, rename="camel", gc=False):
     """A mapping: fields without default are required, null is as good as absent, unknown fields are ignored."""
 
 
+class _Ownership(_Model):
+    manager: str | None = None
+    operation: str | None = None
+    subresource: str | None = None
+    fields: dict[str, Any] | None = msgspec.field(default=None, name="fieldsV1")
+
+
 class _Metadata(_Model):
     name: str | None = None
     generate_name: str | None = None
     namespace: str | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
-    managed_fields: list[dict[str, Any]] | None = None
+    managed_fields: list[_Ownership] | None = None
     owner_references: list[dict[str, Any]] | None = None
 
 

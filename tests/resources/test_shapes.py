@@ -57,3 +57,12 @@ def test_unknown_fields_and_nulls_pass() -> None:
     """What is not read is not judged, and null is as good as absent."""
     document = {"metadata": {"name": "x", "labels": None, "finalizers": 5}, "spec": {"anything": [1]}}
     assert not list(mismatches(document, Manifest))
+
+
+@pytest.mark.parametrize("field", ["manager", "operation", "subresource", "fieldsV1"])
+def test_who_owns_a_field_is_told_in_words(field: str) -> None:
+    """The owners are looked up by name, which a list cannot be."""
+    document = {"metadata": {"name": "x", "managedFields": [{field: []}]}}
+    wanted = "mapping" if field == "fieldsV1" else "str"
+    told = [(f"metadata.managedFields[0].{field}", f"expected {wanted}, got list")]
+    assert list(mismatches(document, Manifest)) == told

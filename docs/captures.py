@@ -1,6 +1,7 @@
 """Writes what the docs show of the tool, from the tool itself: ``python -m docs.captures``; a test compares.
 
-No clock and no cluster: plans are made from the examples, and rollouts are told from recorded events.
+No clock and no cluster: plans are made from the examples, and rollouts are told from events that were composed
+for the purpose (``docs.rollout_story``), so that what is drawn is the tool's and the same every time.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from typing import Final
 from rich.console import Console
 
 from docs.api import page
+from docs.rollout_story import STORY, StandingClock
 from safeapply.adapters.terminal import LiveProgress
 from safeapply.checks.check import check
 from safeapply.checks.scene import Sight
 from safeapply.commands.planning import Planned, Wanted, plan_offline
 from safeapply.istio.proxies import ProxyId
-from safeapply.report.event_lines import events_schema
+from safeapply.report.event_format import events_schema
 from safeapply.report.findings import findings_text
 from safeapply.report.plan_text import plan_text
 from safeapply.resources.manifests import SourceText, read_manifests
 from safeapply.resources.objects import Namespace
 from safeapply.rollout.events import BarrierPassed, Event, Stopped, Straggler, Waiting
-from tests.adapters.rollout_story import STORY, StandingClock
 
 DOCS: Final = Path(__file__).parent
 EXAMPLE: Final = DOCS.parent / "examples" / "01-rename-a-subset"

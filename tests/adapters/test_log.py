@@ -5,10 +5,10 @@ from __future__ import annotations
 from io import StringIO
 from textwrap import dedent
 
+from docs.rollout_story import PLAN, STORY, WARMING, StandingClock, waiting
 from safeapply.adapters.log import LogProgress
 from safeapply.istio.proxies import ProxyId
 from safeapply.rollout.events import NoProxies, PlanStarted, Stopped, Straggler, Waiting
-from tests.adapters.rollout_story import PLAN, STORY, WARMING, StandingClock, waiting
 
 
 def told(stream: StringIO) -> str:

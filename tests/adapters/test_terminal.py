@@ -15,10 +15,10 @@ from typing import TextIO
 import pytest
 from rich.console import Console
 
+from docs.rollout_story import STORY, StandingClock
 from safeapply.adapters.log import LogProgress
 from safeapply.adapters.terminal import LiveProgress, dresser, listener_on
 from safeapply.rollout.events import Event, Stopped
-from tests.adapters.rollout_story import STORY, StandingClock
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 PATIENCE = "the mesh is safe; run the command again"

@@ -14,10 +14,10 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from docs.rollout_story import STORY
 from safeapply.adapters.tracing import _Spans
 from safeapply.istio.proxies import ProxyId
 from safeapply.rollout.events import Event, Stopped, Straggler, Waiting, Wrote
-from tests.adapters.rollout_story import STORY
 from tests.cli.clusters import files, ran
 from tests.posting import posted_to
 from tests.rollout.memory import JumpingClock

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from docs.rollout_story import PLAN, RULE, STORY, waiting
 from safeapply.istio.proxies import ProxyId
 from safeapply.plans.plan import Phase, Plan, Refusal
-from safeapply.report.event_lines import NAMED, SCHEMA, EventLines, events_schema
+from safeapply.report.event_format import SCHEMA, events_schema
+from safeapply.report.event_lines import NAMED, EventLines
 from safeapply.rollout.events import Event, Straggler, Waiting
-from tests.adapters.rollout_story import PLAN, RULE, STORY, waiting
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "events.schema.json"
 BEGUN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

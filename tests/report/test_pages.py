@@ -8,6 +8,7 @@ from textwrap import dedent
 
 import pytest
 
+from docs.rollout_story import PLAN, RULE, STORY, WARMING
 from safeapply.istio.proxies import ProxyId
 from safeapply.plans.plan import Action, Operation, Phase, Plan, Refusal, Step
 from safeapply.report.outcome_page import SHOWN, outcome_page
@@ -15,7 +16,6 @@ from safeapply.report.plan_mermaid import plan_mermaid
 from safeapply.report.plan_page import plan_page
 from safeapply.resources.objects import Namespace, Resource, ResourceId
 from safeapply.rollout.events import BarrierPassed, Event, Settled, Stopped, Straggler, Waiting
-from tests.adapters.rollout_story import PLAN, RULE, STORY, WARMING
 from tests.report.browser import Page, needs_chromium, opened, size_of
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from docs.rollout_story import STORY, waiting
 from safeapply.rollout.expectancy import left
 from safeapply.rollout.progress import progress_of
-from tests.adapters.rollout_story import STORY, waiting
 
 
 def test_nothing_is_expected_before_a_barrier_has_opened() -> None:

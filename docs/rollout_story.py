@@ -1,4 +1,4 @@
-"""A rollout as events, and a clock that stands where a test puts it; for those who listen."""
+"""A rollout composed as events, and a clock that stands where it is put; for captures, and for tests."""
 
 from __future__ import annotations
 

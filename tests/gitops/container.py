@@ -82,9 +82,10 @@ def missing() -> str:
     """Return why this machine cannot run containers; empty if it can."""
     if lacks := [tool for tool in ("unshare", "setpriv", "chroot", "mount") if shutil.which(tool) is None]:
         return f"no {', '.join(lacks)} here"
-    command = (*_unshared(), "mount", "-t", "tmpfs", "tmpfs", "/tmp")
-    tried = subprocess.run(command, capture_output=True, text=True, check=False)
-    return f"no mount namespace here: {tried.stderr.strip()}" if tried.returncode else ""
+    with tempfile.TemporaryDirectory(prefix="sa-root-") as root:
+        script = "\n".join(_script(root, ("/usr/bin/true",), {}, system(), NOBODY))
+        tried = subprocess.run((*_unshared(), "sh", "-c", script), capture_output=True, text=True, check=False)
+    return f"no containers here: {tried.stderr.strip()}" if tried.returncode else ""
 
 
 def system(*more: Path) -> tuple[Mount, ...]:

@@ -14,7 +14,7 @@ from typing import Final
 
 from rich.console import Console
 
-from docs.api import page
+from docs import api, errors
 from docs.rollout_story import STORY, StandingClock
 from safeapply.adapters.terminal import LiveProgress
 from safeapply.checks.check import check
@@ -65,7 +65,8 @@ STORIES: Final[dict[str, tuple[tuple[Event, ...], float]]] = {
 
 def captures() -> Iterator[tuple[Path, str]]:
     """Yield each file with what it has to hold."""
-    yield DOCS / "api.md", page()
+    yield DOCS / "api.md", api.page()
+    yield DOCS / "errors.md", errors.page()
     yield DOCS / "events.schema.json", json.dumps(events_schema(), indent=2) + "\n"
     for width in WIDTHS:
         shown = {"plan": _plan(width), "check": _check(width)}

@@ -20,13 +20,15 @@
     └── SandboxError               the embedded mesh                             exit 1
 
 Names end in ``Error``; each carries fields as well as its sentence, and each sentence ends with the
-operator's next move. Library exceptions never leave an adapter: they are wrapped with ``from``.
+operator's next move; ``next_step`` is that of the whole class, for docs/errors.md. Library exceptions never leave
+an adapter: they are wrapped with ``from``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 __all__ = [
     "BarrierTimeoutError",
@@ -59,12 +61,14 @@ SHOWN_STRAGGLERS = 10
 class SafeApplyError(Exception):
     """Anything that safeapply tells its user instead of a traceback."""
 
+    next_step: ClassVar[str] = "Read the sentence; it ends with what to do"
     exit_code = 1
 
 
 class UsageError(SafeApplyError):
     """The command line asks for something that cannot be."""
 
+    next_step = "Correct the command line; `--help` lists the options. Nothing was written"
     exit_code = 2
 
 
@@ -86,6 +90,8 @@ class Fault:
 class ManifestsError(SafeApplyError):
     """The manifests cannot be used; every fault of every file is listed."""
 
+    next_step = "Correct each file at the line that is named. Nothing was written"
+
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         self.faults = tuple(sorted(faults))
         super().__init__("\n".join(map(str, self.faults)))
@@ -94,9 +100,13 @@ class ManifestsError(SafeApplyError):
 class ClusterError(SafeApplyError):
     """The API server said no, or something that cannot be understood."""
 
+    next_step = "Read what the API server said, and run the same command again"
+
 
 class ClusterUnreachableError(ClusterError):
     """No API server answered at the address of the kubeconfig."""
+
+    next_step = "Look at `--context`, `--kubeconfig` and the network, and run the same command again"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -123,6 +133,8 @@ class Missing:
 class ForbiddenError(ClusterError):
     """The user of the kubeconfig may not do what safeapply has to do."""
 
+    next_step = "Have `safeapply rbac -f DIR` applied by an administrator"
+
     def __init__(self, missing: Sequence[Missing], user: str = "") -> None:
         self.missing = tuple(missing)
         self.user = user
@@ -136,6 +148,8 @@ class ForbiddenError(ClusterError):
 class RejectedError(ClusterError):
     """The API server refused one object; nothing of the step it stands in is retried."""
 
+    next_step = "Mend the object that is named, and run the same command again"
+
     def __init__(self, resource: str, reason: str) -> None:
         self.resource = resource
         self.reason = reason
@@ -145,6 +159,7 @@ class RejectedError(ClusterError):
 class ClusterChangedError(ClusterError):
     """An object is no longer the one that the plan saw: plan again."""
 
+    next_step = "Look at the difference, and run the same command again"
     exit_code = 5
 
     def __init__(self, resource: str, reason: str, difference: Sequence[str] = ()) -> None:
@@ -160,6 +175,7 @@ class ClusterChangedError(ClusterError):
 class StalePlanError(ClusterError):
     """A saved plan is not what would be planned now."""
 
+    next_step = "Make the plan again with `safeapply plan --out`, and look at it. Nothing was written"
     exit_code = 5
 
     def __init__(self, reasons: Sequence[str]) -> None:
@@ -173,6 +189,8 @@ class StalePlanError(ClusterError):
 class ProxyError(SafeApplyError):
     """One proxy could not be asked; the barrier counts it as unknown, never as absent."""
 
+    next_step = "Look at the pod that is named; if it shall not count, `--exclude NAMESPACE/POD`"
+
     def __init__(self, proxy: str, reason: str) -> None:
         self.proxy = proxy
         self.reason = reason
@@ -181,6 +199,8 @@ class ProxyError(SafeApplyError):
 
 class IstiodError(SafeApplyError):
     """One replica of istiod could not be asked; nothing hangs on it, but whoever reads a report has to know."""
+
+    next_step = "Look at the replica that is named; the rollout does not hang on it"
 
     def __init__(self, replica: str, reason: str) -> None:
         self.replica = replica
@@ -191,6 +211,7 @@ class IstiodError(SafeApplyError):
 class BarrierTimeoutError(SafeApplyError):
     """Some proxies did not show what was waited for; the mesh is in a safe state."""
 
+    next_step = "Look at the proxies that are named, then run the same command to go on, or `safeapply rollback`"
     exit_code = 3
 
     def __init__(self, what: str, behind: str, stragglers: Sequence[str]) -> None:
@@ -205,6 +226,8 @@ class BarrierTimeoutError(SafeApplyError):
 class RolledBackError(SafeApplyError):
     """A rollout took too long or met a workload that failed, and all that it found is back."""
 
+    next_step = "Mend what is named as the cause, and run the same command again; all is as it was"
+
     def __init__(self, cause: SafeApplyError) -> None:
         self.exit_code = cause.exit_code
         super().__init__(f"{cause}\nrolled back: everything is as the rollout found it")
@@ -212,6 +235,8 @@ class RolledBackError(SafeApplyError):
 
 class WorkloadFailedError(SafeApplyError):
     """A controller has given up on a workload that requests were to be sent to; the mesh is in a safe state."""
+
+    next_step = "Mend the workload that is named, and run the same command to go on, or `safeapply rollback`"
 
     def __init__(self, workload: str, why: str) -> None:
         self.workload = workload
@@ -240,6 +265,7 @@ class Refused:
 class RefusedError(SafeApplyError):
     """No order of writes keeps the promise, so nothing was written."""
 
+    next_step = "Do what stands behind each request; no order of writes is safe without it. Nothing was written"
     exit_code = 4
 
     def __init__(self, refusals: Sequence[Refused], message: str = "") -> None:
@@ -251,14 +277,18 @@ class RefusedError(SafeApplyError):
 class LockedError(SafeApplyError):
     """Another rollout holds the Lease of this mesh."""
 
+    next_step = "Wait for the other rollout to end, or give it longer with `--lock-timeout`"
     exit_code = 6
 
 
 class InterruptedRolloutError(SafeApplyError):
     """The operator stopped the rollout before its next write."""
 
+    next_step = "Run the same command to go on, or `safeapply rollback` to go back"
     exit_code = 130
 
 
 class SandboxError(SafeApplyError):
     """The embedded mesh could not be started, found or stopped."""
+
+    next_step = "Do what the sentence says; `safeapply sandbox down` clears away what is left"

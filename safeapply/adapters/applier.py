@@ -6,20 +6,19 @@ it would leave what the manifest dropped, and that is a state which no plan has 
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any
 
 from safeapply.adapters.answers import checked
 from safeapply.adapters.connection import Connection, Reply
 from safeapply.adapters.ownership import annotated, former, handed_over, is_client_side, without_dropped
+from safeapply.adapters.refusals import conflicting_managers, without_managers
 from safeapply.adapters.retries import patiently
 from safeapply.errors import ClusterError
 from safeapply.resources.managed import is_field_set
 from safeapply.resources.objects import Document, Resource, ResourceId
 
-__all__ = ["FIELD_MANAGER", "Applier", "conflicting_managers"]
+__all__ = ["FIELD_MANAGER", "Applier"]
 
 FIELD_MANAGER = "safeapply"
 
@@ -48,10 +47,10 @@ class Applier:
         version = str(live["metadata"].get("resourceVersion", ""))
         if resource.resource_version not in {"", version}:
             return _modified(resource, version)
-        handover = await self._hand_over(path, live)
+        handover = await self._hand_over(path, resource, live)
         if handover is not None and not handover.ok:
             return handover
-        latest = handover.document["metadata"]["resourceVersion"] if handover else version
+        latest = Resource(resource.id, handover.document).resource_version if handover else version
         reply = await self.send(path, _at(annotated(resource, live), latest), force=self.force)
         if reply.ok:
             self._note(resource.id, reply)
@@ -99,15 +98,19 @@ class Applier:
         self._note(resource.id, reply)
         return reply.document if reply.ok and self._client_side[resource.id] else None
 
-    async def _hand_over(self, path: str, live: Document) -> Reply | None:
+    async def _hand_over(self, path: str, resource: Resource, live: Document) -> Reply | None:
         managed = handed_over(live, FIELD_MANAGER, force=self.force)
         if managed is None:
             return None
+        version = Resource(resource.id, live).resource_version
         patch = [
             {"op": "replace", "path": "/metadata/managedFields", "value": managed},
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
         ]
-        return await self.connection.request("PATCH", path, body=patch, content_type="application/json-patch+json")
+        return _checked(
+            await self.connection.request("PATCH", path, body=patch, content_type="application/json-patch+json"),
+            resource,
+        )
 
     async def _rehearse_handover(self, path: str, resource: Resource, refusal: Reply) -> Reply:
         """Return what is left of a conflict after the handover: that with those who keep their fields."""
@@ -117,7 +120,7 @@ class Applier:
             return live if live.status == HTTPStatus.FORBIDDEN else refusal
         yielding = {str(entry["manager"]) for entry in former(live.document, FIELD_MANAGER, force=self.force)}
         if conflicting_managers(refusal) - yielding:
-            return _less(refusal, yielding)
+            return without_managers(refusal, yielding)
         reply = await self.send(path, resource, force=True, dry_run=True)
         return self._handed_over(reply, live.document, resource)
 
@@ -146,40 +149,6 @@ def _checked(reply: Reply, resource: Resource) -> Reply:
 def _was_raced(reply: Reply) -> bool:
     """Tell whether a conflict is with a write that came in between, and not with who owns which field."""
     return reply.status == HTTPStatus.CONFLICT and not conflicting_managers(reply)
-
-
-def conflicting_managers(reply: Reply) -> frozenset[str]:
-    """Return the field managers that an apply conflicts with."""
-    return frozenset(_manager(cause) for cause in _causes(reply) if cause.get("reason") == "FieldManagerConflict")
-
-
-def _less(refusal: Reply, yielding: Collection[str]) -> Reply:
-    """Return a conflict without those managers that give way, in the API server's words."""
-    left = [cause for cause in _causes(refusal) if _manager(cause) not in yielding]
-    details = {**(refusal.document.get("details") or {}), "causes": left}
-    return replace(refusal, document={**refusal.document, "message": _sentence(left), "details": details})
-
-
-def _sentence(causes: Collection[dict[str, Any]]) -> str:
-    """Return what the API server says of conflicts (structured-merge-diff ``merge/conflict.go``)."""
-    if len(causes) == 1:
-        (cause,) = causes
-        return f"Apply failed with 1 conflict: {cause.get('message')}: {cause.get('field')}"
-    fields: dict[str, list[str]] = {}
-    for cause in causes:
-        fields.setdefault(str(cause.get("message", "")).replace("conflict", "conflicts", 1), []).append(
-            str(cause.get("field"))
-        )
-    told = (f"{whom}:\n" + "\n".join(f"- {one}" for one in named) for whom, named in fields.items())
-    return f"Apply failed with {len(causes)} conflicts: " + "\n".join(told)
-
-
-def _causes(reply: Reply) -> Collection[dict[str, Any]]:
-    return () if reply.ok else (reply.document.get("details") or {}).get("causes") or ()
-
-
-def _manager(cause: dict[str, Any]) -> str:
-    return str(cause.get("message", "")).partition('"')[2].partition('"')[0]
 
 
 def _modified(resource: Resource, version: str) -> Reply:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from safeapply.adapters.answers import Group, Listing, Resources, checked, read
-from safeapply.adapters.applier import Applier, conflicting_managers
+from safeapply.adapters.applier import Applier
 from safeapply.adapters.connection import Connection, Reply
 from safeapply.adapters.permissions import forbidden
+from safeapply.adapters.refusals import conflicting_managers
 from safeapply.adapters.watches import changes
 from safeapply.errors import ClusterChangedError, ClusterError, ForbiddenError, RejectedError
 from safeapply.plans.rights import kind_named, purpose_of

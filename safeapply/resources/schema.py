@@ -32,6 +32,8 @@ class _Metadata(_Model):
     namespace: str | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
+    uid: str | None = None
+    resource_version: str | None = None
     managed_fields: list[_Ownership] | None = None
     owner_references: list[dict[str, Any]] | None = None
 

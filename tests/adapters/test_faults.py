@@ -204,3 +204,29 @@ async def test_nobody_at_that_address_is_told_after_a_few_seconds(
     cluster.stop()
     with pytest.raises(ClusterUnreachableError, match="check the kubeconfig, the context and the network"):
         await KubeCluster(connection).get(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "server", ["https://no-such-host.invalid:6443", "https://127.0.0.1:{port}"], ids=["DNS", "TLS"]
+)
+async def test_a_wrong_address_is_told_at_once(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    """A name that nobody has and a server that speaks no TLS stay what they are: no second try."""
+    cluster.server.faults = counted = Counted()
+    address = server.format(port=cluster.server.url.rpartition(":")[2])
+    path = tmp_path / "wrong"
+    path.write_text(cluster.kubeconfig.read_text().replace(cluster.server.url, address))
+    async with connected(kubeconfig=str(path), context=None) as one:
+        tries = 0
+        call = one.client.call_api
+
+        async def watched(*arguments: Any) -> Any:
+            nonlocal tries
+            tries += 1
+            return await call(*arguments)
+
+        monkeypatch.setattr(one.client, "call_api", watched)
+        with pytest.raises(ClusterUnreachableError, match="check the kubeconfig"):
+            await KubeCluster(one).get(SETTINGS)
+    assert (tries, counted.writes) == (1, 0)

@@ -98,6 +98,19 @@ async def test_a_rollout_that_takes_too_long_goes_back_by_itself_where_that_is_a
         assert states == ["rolled-back"]
 
 
+async def test_a_proxy_that_does_not_count_does_not_bar_the_way_back() -> None:
+    """It refuses every update: the way back stops and names it, and goes on without it."""
+    async with Mesh(scene()) as mesh:
+        start = specs(mesh)
+        assert (await command(mesh, *APPLY)).code == 0
+        mesh.control_plane.corrupt("client-1.default", "CDS")
+        barred = await command(mesh, "rollback", "--yes", "--soak", "0", "--timeout", "3s")
+        assert (barred.code, "client-1.default" in barred.err) == (3, True), barred.err
+        back = await command(mesh, "rollback", "--yes", "--soak", "0", "--exclude", "default/client-1")
+        assert back.code == 0, back.err
+        assert specs(mesh) == start
+
+
 async def test_without_a_record_nothing_is_kept() -> None:
     """Whoever may not write ControllerRevisions, or does not want to, does without."""
     async with Mesh(scene()) as mesh:

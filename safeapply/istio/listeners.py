@@ -12,7 +12,8 @@ from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.registry import called_options
 from safeapply.istio.scopes import Certainty, imports_route
 from safeapply.istio.snapshot import PLAIN_PORT, Snapshot
-from safeapply.istio.visibility import exported_to, is_private
+from safeapply.istio.visibility import exported_to, publicity
+from safeapply.resources.objects import Namespace
 from safeapply.xds.names import Host
 
 __all__ = ["Listener", "applies", "is_visible", "match_applies", "may_win", "sidecar_listeners"]
@@ -94,7 +95,7 @@ def may_win(snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService, 
 def _comes_first(rival: VirtualService, route: VirtualService, proxy_class: ProxyClass, listener: Listener) -> bool:
     if MESH not in rival.gateways or not is_visible(rival, proxy_class):
         return False
-    own, other = _nearest(route, listener), _nearest(rival, listener)
+    own, other, space = _nearest(route, listener), _nearest(rival, listener), proxy_class.namespace
     if own is None or other is None:
         return False
     if own != other:
@@ -102,7 +103,7 @@ def _comes_first(rival: VirtualService, route: VirtualService, proxy_class: Prox
         return most_specific([own, other], listener.host) == other
     # The first of equals; of those that name the host itself, the first that has a rule for this proxy.
     taken = is_wild(own) or any(applies(rule, proxy_class, listener) for rule in rival.rules)
-    return taken and _rank(rival) < _rank(route)
+    return taken and _rank(rival, space) < _rank(route, space)
 
 
 def _nearest(route: VirtualService, listener: Listener) -> Host | None:
@@ -112,13 +113,9 @@ def _nearest(route: VirtualService, listener: Listener) -> Host | None:
     return most_specific(list(route.hosts), listener.host)
 
 
-def _rank(route: VirtualService) -> tuple[int, tuple[str, str, str]]:
+def _rank(route: VirtualService, viewer: Namespace) -> tuple[int, tuple[str, str, str]]:
     """Order routes as istiod does for a sidecar: private, exported by name, public; then age (ISTIO.md 4.2)."""
-    if is_private(route.export_to, route.id.namespace):
-        privacy = 0
-    else:
-        privacy = 2 if route.export_to is None or "*" in route.export_to else 1
-    return (privacy, route.age)
+    return (publicity(route.export_to, owner=route.id.namespace, viewer=viewer), route.age)
 
 
 def applies(rule: Rule, proxy_class: ProxyClass, listener: Listener) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from safeapply.resources.objects import Namespace
 
-__all__ = ["PRIVATE", "exported_to", "is_private"]
+__all__ = ["PRIVATE", "exported_to", "is_private", "publicity"]
 
 PRIVATE = frozenset({"."})
 
@@ -19,3 +19,14 @@ def exported_to(export_to: frozenset[str] | None, *, owner: Namespace, viewer: N
 def is_private(export_to: frozenset[str] | None, owner: Namespace) -> bool:
     """Tell whether an object is visible in its own namespace only."""
     return export_to is not None and export_to <= {".", owner}
+
+
+def publicity(export_to: frozenset[str] | None, *, owner: Namespace, viewer: Namespace) -> int:
+    """Return 0 for a route named to its own namespace and seen there, 1 for by name, 2 for public (ISTIO.md 4.2).
+
+    It is the viewer's question: ``[".", "shop"]`` is private where it lives, and exported by name in ``shop``
+    (istiod's ``initVirtualServices``).
+    """
+    if not export_to or "*" in export_to:
+        return 2
+    return 0 if not export_to.isdisjoint({".", owner}) and owner == viewer else 1

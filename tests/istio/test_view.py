@@ -242,6 +242,26 @@ def test_a_private_route_beats_an_older_public_one() -> None:
     assert references(older + private, ProxyClass(Role.SIDECAR, OTHER)) == ["outbound|9080|v1|reviews"]
 
 
+def test_a_route_that_names_its_own_namespace_too_is_private_there() -> None:
+    """ISTIO.md 4.2: who else sees it makes no difference at home; elsewhere it goes before what is public."""
+    shared = http(
+        f"{{hosts: [reviews], exportTo: ['.', {OTHER}], "
+        "http: [{route: [{destination: {host: reviews, subset: v1}}]}]}",
+        "b",
+    )
+    private, public, named = (
+        http(
+            f"{{hosts: [reviews], {scope}http: [{{route: [{{destination: {{host: reviews, subset: v2}}}}]}}]}}",
+            name,
+        )
+        for scope, name in (("exportTo: ['.'], ", "c"), ("", "a"), (f"exportTo: [{OTHER}], ", "a"))
+    )
+    there = ProxyClass(Role.SIDECAR, OTHER)
+    assert references(shared + private) == ["outbound|9080|v1|reviews"]
+    assert references(public + shared, there) == ["outbound|9080|v1|reviews"]
+    assert references(named + shared, there) == ["outbound|9080|v2|reviews"]
+
+
 def test_gateways_merge_all_routes_of_a_host() -> None:
     """ISTIO.md 4.1."""
     spec = (

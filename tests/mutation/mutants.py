@@ -107,7 +107,10 @@ MUTANTS = (
         "4.1 gateways merge, so each route shows", "places", "if gateway.name in version.gateways:", "if False:"
     ),
     Mutant(
-        "4.2 the oldest wins on sidecars", "listeners", "_rank(rival) < _rank(route)", "_rank(rival) > _rank(route)"
+        "4.2 the oldest wins on sidecars",
+        "listeners",
+        "_rank(rival, space) < _rank(route, space)",
+        "_rank(rival, space) > _rank(route, space)",
     ),
     Mutant(
         "2.5 an unknown host goes with the hosts beside it",
@@ -119,7 +122,7 @@ MUTANTS = (
         "2.4 the nearest wildcard wins, however young",
         "listeners",
         "return most_specific([own, other], listener.host) == other",
-        "return _rank(rival) < _rank(route)",
+        "return _rank(rival, space) < _rank(route, space)",
     ),
     Mutant(
         "2.4 a wildcard has one owner, whether its rules apply or not",
@@ -127,7 +130,10 @@ MUTANTS = (
         "taken = is_wild(own) or any(",
         "taken = any(",
     ),
-    Mutant("4.2 private goes before public", "listeners", "        privacy = 0\n", "        privacy = 3\n"),
+    Mutant(
+        "4.2 private goes before public", "visibility", "return 0 if not export_to", "return 3 if not export_to"
+    ),
+    Mutant("4.2 private is what its own namespace sees", "visibility", "and owner == viewer else 1", "else 1"),
     Mutant("4.3 a host outside the server's is not served", "places", "if common is not None:", "if True:"),
     Mutant(
         "4.4 a rule for other gateways is not ours", "listeners", "bool(match.gateways & listener", "bool(listener"

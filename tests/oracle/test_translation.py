@@ -35,6 +35,7 @@ def seen(*rules: DestinationRule, by: Namespace) -> set[str]:
         ("3 unset, then public by name", rule("v1"), rule("v2", to=("*",)), {"v2"}),
         ("3 reversed", rule("v2", to=("*",)), rule("v1"), {"v1"}),
         ("4 the newer widens", rule("v1", to=(".",)), rule("v2", to=(".", "b")), {"v1", "v2"}),
+        ("4c one says . and one the namespace", rule("v1", to=(".",)), rule("v2", to=("a",)), {"v2"}),
         ("4b the newer narrows", rule("v2", to=(".", "b")), rule("v1", to=(".",)), {"v1"}),
     ],
 )
@@ -88,6 +89,14 @@ def test_sidecars_take_the_oldest_of_the_most_private() -> None:
     assert aim(Request(A, REVIEWS), old, young, private) == "v3"
     assert aim(Request(B, REVIEWS), old, young, private) == "v1"
     assert aim(Request(B, REVIEWS), old, route("v2", name="named", to=("b",), age=9)) == "v2"
+
+
+@pytest.mark.parametrize("own", [".", "a"])
+def test_a_route_that_names_its_own_namespace_is_private_there(own: str) -> None:
+    """4.2: whoever else sees it, it goes before an older one that is private; elsewhere it is exported by name."""
+    private, shared = route("v1", name="one", to=(".",), age=2), route("v2", name="two", to=(own, "b"), age=1)
+    assert aim(Request(A, REVIEWS), private, shared) == "v2"
+    assert aim(Request(B, REVIEWS), shared, route("v3", name="all", age=0)) == "v2"
 
 
 def test_without_a_route_the_whole_service_is_called() -> None:

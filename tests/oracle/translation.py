@@ -129,12 +129,16 @@ def _default(host: Host) -> tuple[Rule, ...]:
 
 
 def _rank(one: VirtualService, client: Namespace) -> int | None:
-    """Return 0 for private to the client's namespace, 1 for exported to it by name, 2 for public (4.2)."""
-    if "." in one.export_to and one.namespace == client:
-        return 0
-    if client in one.export_to:
-        return 1
-    return 2 if not one.export_to or "*" in one.export_to else None
+    """Return 0 for private to the client's namespace, 1 for exported to it by name, 2 for public (4.2).
+
+    istiod's initVirtualServices: public goes before all else, and a route that names its own namespace is private
+    there, though it is exported by name to others.
+    """
+    if not one.export_to or "*" in one.export_to:
+        return 2
+    if client not in _resolved(one.export_to, one.namespace):
+        return None
+    return 0 if client == one.namespace else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,8 @@ def _merged(rules: Iterable[DestinationRule]) -> tuple[_Group, ...]:
     """Merge the rules of one namespace and host, oldest first, where their exportTo allows it (3.3)."""
     groups: list[_Group] = []
     for rule in sorted(rules, key=lambda one: (one.created, one.name)):
-        new = _Group(_resolved(rule.export_to, rule.namespace), rule.subsets)
+        # As they are written: "." and the name of the namespace are different sets (istiod's setDestinationRules).
+        new = _Group(frozenset(rule.export_to), rule.subsets)
         fits = [number for number, old in enumerate(groups) if _may_merge(old.export_to, new.export_to)]
         for number in fits:
             groups[number] = replace(groups[number], subsets=groups[number].subsets | new.subsets)
@@ -184,7 +189,7 @@ def _is_local(rule: DestinationRule, client: Namespace) -> bool:
 
 
 def _is_private(rule: DestinationRule) -> bool:
-    return _resolved(rule.export_to, rule.namespace) == {rule.namespace}
+    return len(rule.export_to) == 1 and _resolved(rule.export_to, rule.namespace) == {rule.namespace}
 
 
 def _is_seen(group: _Group, client: Namespace) -> bool:

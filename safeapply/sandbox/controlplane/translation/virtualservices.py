@@ -18,7 +18,6 @@ from safeapply.sandbox.controlplane.translation.metadata import Json, age, expor
 __all__ = ["MESH", "VirtualService", "applicable", "destinations_from", "virtual_services_of"]
 
 MESH = "mesh"
-PRIVATE = frozenset({"."})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,9 +70,10 @@ def _may_start_in(route: Json, client: str) -> bool:
 
 
 def _rank(service: VirtualService, client: str) -> int:
-    if frozenset(service.export_to) in {PRIVATE, frozenset({service.namespace})}:
-        return 0
-    return 1 if client in service.export_to and "*" not in service.export_to else 2
+    if not service.export_to or "*" in service.export_to:
+        return 2
+    # One that is exported to its own namespace is private there, whoever else sees it (istio initVirtualServices).
+    return 0 if client == service.namespace else 1
 
 
 def _with_delegates(service: VirtualService, delegates: Mapping[tuple[str, str], VirtualService]) -> VirtualService:

@@ -93,6 +93,15 @@ def test_no_page_shows_a_value(cluster: Cluster, page: str, tmp_path: Path) -> N
     assert "token" in report.read_text()
 
 
+@pytest.mark.parametrize("more", [(), ("--steps",), ("--show-managed-fields",)], ids=str)
+def test_no_diff_shows_a_value(cluster: Cluster, more: tuple[str, ...], tmp_path: Path) -> None:
+    """Neither of what is live, in its annotation too, nor of what is wanted."""
+    new = {**secret("new", CANARIES[0]), "stringData": {"more": CANARIES[1]}}
+    wanted = files(tmp_path / "wanted", secret("token", CANARIES[0]), new)
+    said = unseen(cluster, safeapply(cluster, "diff", "-f", wanted, *more))
+    assert (said.code, "***" in said.out) == (1, True), said.all
+
+
 def test_no_saved_plan_holds_a_value(cluster: Cluster, tmp_path: Path) -> None:
     """Neither one in which a Secret is left alone, nor, because it is not saved, one that writes it."""
     saved = tmp_path / "plan.json"

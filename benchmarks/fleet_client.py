@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.large_mesh import cluster_name
+from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.connection import connected
 from safeapply.adapters.envoy import PortForward
@@ -68,7 +69,7 @@ def proxy(pod: str) -> Proxy:
 async def main(kubeconfig: str, count: int) -> None:
     """Measure rounds of questions, then whole barriers."""
     found: dict[str, float] = {}
-    async with connected(kubeconfig=kubeconfig, context=None) as connection:
+    async with connected(ClusterAccess(kubeconfig)) as connection:
         proxies = PortForward(connection)
         try:
             for name in ("added", "removed"):

@@ -8,32 +8,25 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
-import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
-import yaml
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config import (
-    KUBE_CONFIG_DEFAULT_LOCATION,
-    ConfigException,
-    load_incluster_config,
-    load_kube_config,
-)
+from multidict import CIMultiDict
 
+from safeapply.adapters.access import ClusterAccess
+from safeapply.adapters.credentials import Login, logged_in
 from safeapply.adapters.retries import PASSING, patiently
 from safeapply.errors import ClusterError, ClusterUnreachableError
 
 __all__ = ["Connection", "Reply", "connected"]
 
-REQUEST_SECONDS = 30.0
 STARTING_SECONDS = 5.0
 """How long a server that has never answered may refuse connections: a restart, else nothing is at that address."""
 OK = range(200, 300)
@@ -42,7 +35,6 @@ FORBIDDEN = 403
 NOT_FOUND = 404
 NO_PAGE = b"404 page not found"
 """How an API server says, in no JSON, that it does not serve an API group."""
-OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 SHOWN = 200
 """Characters of a strange answer that are quoted."""
 
@@ -67,21 +59,19 @@ class Reply:
         return str(self.document.get("message") or f"HTTP {self.status}")
 
 
-async def _nothing_new() -> None:
-    """Have no other credentials."""
-
-
 @dataclass(frozen=True, slots=True)
 class Connection:
     """An authenticated way to an API server."""
 
     client: ApiClient
-    namespace: str
-    """The namespace of the kubeconfig's context."""
-    renew: Callable[[], Awaitable[object]] = _nothing_new
-    """Reads the credentials again, where the server does not accept them any more."""
+    login: Login
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
     """Whether the server has ever answered: one that has and is silent now is being started anew."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the kubeconfig's context."""
+        return self.login.identity.namespace
 
     @property
     def server(self) -> str:
@@ -106,9 +96,10 @@ class Connection:
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
 
         async def send() -> Reply:
+            seen = self.login.identity
             reply = await self._send(method, url, body, content_type)
             if reply.status == UNAUTHORIZED:
-                await self.renew()
+                await self.login.renew(seen)
                 reply = await self._send(method, url, body, content_type)
             return reply
 
@@ -119,14 +110,14 @@ class Connection:
         return reply
 
     async def _send(self, method: str, url: str, body: object, content_type: str) -> Reply:
-        headers = await self.headers()
-        headers |= {"Accept": "application/json", "Content-Type": content_type}
+        headers, seconds = await self.headers(), self.login.access.request_seconds
+        headers.update({"Accept": "application/json", "Content-Type": content_type})
         try:
-            response = await self.client.call_api(method, url, headers, body, None, REQUEST_SECONDS)
+            response = await self.client.call_api(method, url, headers, body, None, seconds)
             raw = await response.read()
         except TimeoutError as error:
             raise ClusterUnreachableError(
-                f"the API server at {self.server} did not answer within {REQUEST_SECONDS:g} s; check the "
+                f"the API server at {self.server} did not answer within {seconds:g} s; check the "
                 "kubeconfig and the network"
             ) from error
         except (aiohttp.ClientError, OSError) as error:
@@ -149,7 +140,8 @@ class Connection:
         Raises:
             ClusterError: the server refuses it.
         """
-        headers = {**await self.headers(), "Accept": "application/json"}
+        headers = await self.headers()
+        headers["Accept"] = "application/json"
         url = f"{self.server}{path}?{urlencode(query)}"
         answer = await self.client.call_api("GET", url, headers, None, None, seconds)
         if answer.status not in OK:
@@ -171,9 +163,11 @@ class Connection:
         url = f"{self.server}{path}?{urlencode(query)}"
         return await session.ws_connect(url, protocols=(protocol,), headers=await self.headers())
 
-    async def headers(self) -> dict[str, str]:
-        """Return the credentials as HTTP headers."""
-        headers: dict[str, str] = {}
+    async def headers(self) -> CIMultiDict[str]:
+        """Return the credentials as HTTP headers, new ones where these are known to have expired."""
+        if self.login.identity.expired:
+            await self.login.renew(self.login.identity)
+        headers = CIMultiDict(self.login.identity.impersonated)
         await self.client.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
         return headers
 
@@ -208,63 +202,18 @@ def _is_answer(status: int, document: object) -> bool:
 
 
 @asynccontextmanager
-async def connected(*, kubeconfig: str | None, context: str | None) -> AsyncIterator[Connection]:
+async def connected(access: ClusterAccess) -> AsyncIterator[Connection]:
     """Open a connection by ``--kubeconfig``, else ``$KUBECONFIG``, else ``~/.kube/config``, else the pod's account.
 
     Raises:
-        ClusterError: there is no kubeconfig, or it does not hold the context.
+        ClusterError: there is no kubeconfig, it does not hold the context, or its plugin gives no credentials.
     """
     configuration = Configuration()
-    namespace = await _load(configuration, kubeconfig, context)
+    login = await logged_in(configuration, access)
     client = ApiClient(configuration)
-
-    async def renew() -> None:
-        await _load(configuration, kubeconfig, context)
-
     try:
-        yield Connection(client, namespace, renew)
+        yield Connection(client, login)
     finally:
         await client.close()
         # Transports of aiohttp close in the next turn of the loop; without it they are reported as leaks.
         await asyncio.sleep(0)
-
-
-async def _load(configuration: Configuration, kubeconfig: str | None, context: str | None) -> str:
-    paths = [path for path in (kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION).split(os.pathsep) if path]
-    try:
-        _find(paths)
-        loader = await load_kube_config(
-            kubeconfig, context, client_configuration=configuration, persist_config=False
-        )
-    except (ConfigException, OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        if kubeconfig is None and context is None and _in_cluster(configuration):
-            return _own_namespace()
-        where = os.pathsep.join(paths)
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ClusterError(
-            f"no usable kubeconfig at {where} ({reason}); give --kubeconfig or set KUBECONFIG"
-        ) from error
-    return str(loader.current_context["context"].get("namespace") or "default")
-
-
-def _find(paths: list[str]) -> None:
-    """Raise where no file is there: the client would print a line of its own before it says so."""
-    # Path.expanduser raises where a user has neither $HOME nor a name, as in many containers.
-    if not any(Path(os.path.expanduser(path)).is_file() for path in paths):  # noqa: PTH111
-        raise ConfigException("there is no such file")
-
-
-def _own_namespace() -> str:
-    """Return the namespace of the pod that this runs in, as kubectl takes it (client-go ``client_config.go``)."""
-    try:
-        return OWN_NAMESPACE.read_text(encoding="utf-8").strip() or "default"
-    except OSError:
-        return "default"
-
-
-def _in_cluster(configuration: Configuration) -> bool:
-    try:
-        load_incluster_config(client_configuration=configuration)
-    except ConfigException:
-        return False
-    return True

@@ -7,7 +7,18 @@ from dataclasses import replace
 from os import PathLike, fspath
 from typing import Unpack
 
-from safeapply.aio.options import ROOT, SOAK, Connecting, Listener, Reaching, only, path_of, pruning_of, reach_with
+from safeapply.aio.options import (
+    ROOT,
+    SOAK,
+    Connecting,
+    Listener,
+    Reaching,
+    access_of,
+    only,
+    path_of,
+    pruning_of,
+    reach_with,
+)
 from safeapply.checks.findings import Finding
 from safeapply.commands.carrying_out import plan_online
 from safeapply.commands.checking import CLUSTER, check_cluster, check_files
@@ -69,8 +80,7 @@ async def plan(  # noqa: PLR0913  one parameter for each option
         return replace(wanted, phases=phases)
 
     if live is None:
-        kubeconfig = path_of(options.get("kubeconfig"))
-        return (await plan_online(wants, kubeconfig=kubeconfig, context=options.get("context"))).plan
+        return (await plan_online(wants, access_of(options))).plan
     default = Namespace(namespace or "default")
     made = await asyncio.to_thread(plan_offline, wants(default), fspath(live), recursive=recursive, default=default)
     return made.plan
@@ -101,8 +111,7 @@ async def check(
     files = given(manifests, recursive=recursive, namespace=namespace)
     place, mesh = path_of(live), MeshSettings(Namespace(options.get("istio_namespace", ROOT)))
     if place == CLUSTER or (place is None and not files.named):
-        kubeconfig = path_of(options.get("kubeconfig"))
-        looked = await check_cluster(files, mesh, kubeconfig=kubeconfig, context=options.get("context"))
+        looked = await check_cluster(files, mesh, access_of(options))
     else:
         looked = await asyncio.to_thread(check_files, files, place, mesh)
     return looked.checked.findings
@@ -137,8 +146,7 @@ async def wait(
         patience=timeout,
         reach=reach_with(options),
         root_namespace=Namespace(options.get("istio_namespace", ROOT)),
-        kubeconfig=path_of(options.get("kubeconfig")),
-        context=options.get("context"),
+        access=access_of(options),
     )
     await wait_for(terms, emit=on_event or _nobody, say=_nobody)
 

@@ -7,6 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypedDict
 
+from safeapply.adapters.access import ClusterAccess
 from safeapply.commands.choices import DryRun, Via
 from safeapply.commands.inputs import Pruning
 from safeapply.commands.manner import Manner
@@ -22,6 +23,7 @@ __all__ = [
     "Reaching",
     "Recording",
     "Rolling",
+    "access_of",
     "manner_of",
     "only",
     "path_of",
@@ -119,8 +121,7 @@ def manner_of(options: Rolling, *, force_conflicts: bool = False) -> Manner:
     lock = options.get("lock_namespace")
     return Manner(
         reach=reach_with(options),
-        kubeconfig=path_of(options.get("kubeconfig")),
-        context=options.get("context"),
+        access=access_of(options),
         root_namespace=Namespace(options.get("istio_namespace", ROOT)),
         dry_run=DryRun.SERVER if options.get("dry_run") else DryRun.NONE,
         force_conflicts=force_conflicts,
@@ -131,6 +132,11 @@ def manner_of(options: Rolling, *, force_conflicts: bool = False) -> Manner:
         soak=options.get("soak", SOAK),
         any_plan=True,
     )
+
+
+def access_of(options: Connecting) -> ClusterAccess:
+    """Return how the cluster is found."""
+    return ClusterAccess(path_of(options.get("kubeconfig")), options.get("context"))
 
 
 def reach_with(options: Reaching) -> Reach:

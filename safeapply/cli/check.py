@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from safeapply.cli.options import Context, Filenames, IstioNamespace, Kubeconfig, Recursive
+from safeapply.cli.access import AccessOptions
+from safeapply.cli.bundles import bundled
+from safeapply.cli.options import Filenames, IstioNamespace, Recursive
 
 if TYPE_CHECKING:
     from safeapply.checks.findings import Severity
@@ -35,6 +37,7 @@ class FailOn(Enum):
     WARNING = "warning"
 
 
+@bundled
 def check(  # noqa: PLR0913  one parameter for each option
     *,
     filename: Filenames = None,
@@ -63,8 +66,7 @@ def check(  # noqa: PLR0913  one parameter for each option
         typer.Option("--tls", help="Show for each port what clients send and servers accept, and nothing else."),
     ] = False,
     istio_namespace: IstioNamespace = "istio-system",
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
+    access: AccessOptions,
 ) -> None:
     """Find requests that fail and rules that do nothing, in files or in a cluster; write nothing."""
     from safeapply.checks.findings import Severity
@@ -81,11 +83,7 @@ def check(  # noqa: PLR0913  one parameter for each option
         )
     files, mesh = Files(filename, recursive, namespace), MeshSettings(Namespace(istio_namespace))
     online = live == CLUSTER or (live is None and not filename)
-    looked = (
-        run_to_end(check_cluster(files, mesh, kubeconfig=kubeconfig, context=context))
-        if online
-        else check_files(files, live, mesh)
-    )
+    looked = run_to_end(check_cluster(files, mesh, access.value)) if online else check_files(files, live, mesh)
     if tls:
         _show_tls(looked, output)
         return

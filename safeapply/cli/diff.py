@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from safeapply.cli.access import AccessOptions
+from safeapply.cli.bundles import bundled
 from safeapply.cli.options import (
     ApplySetName,
-    Context,
     Filenames,
     IstioNamespace,
-    Kubeconfig,
     Live,
     NamespaceName,
     Prune,
@@ -35,6 +35,7 @@ FAILED = 2
 REFUSED = 4
 
 
+@bundled
 def diff(  # noqa: PLR0913  one parameter for each option
     *,
     filename: Filenames = None,
@@ -45,12 +46,11 @@ def diff(  # noqa: PLR0913  one parameter for each option
     applyset: ApplySetName = None,
     selector: Selector = None,
     istio_namespace: IstioNamespace = "istio-system",
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
     steps: Annotated[bool, typer.Option("--steps", help="Show what each step of the plan changes.")] = False,
     show_managed_fields: Annotated[
         bool, typer.Option("--show-managed-fields", help="Also show who owns which field.")
     ] = False,
+    access: AccessOptions,
 ) -> None:
     """Show what apply would change, field by field; write nothing.
 
@@ -67,7 +67,7 @@ def diff(  # noqa: PLR0913  one parameter for each option
         return Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=0.0, checked=False)
 
     try:
-        made = _planned(wants, namespace, live, recursive=recursive, kubeconfig=kubeconfig, context=context)
+        made = _planned(wants, namespace, live, recursive=recursive, access=access)
         differs = _steps(made, show_managed_fields) if steps else _all(made, show_managed_fields)
     except SafeApplyError as error:
         typer.echo(f"error: {error}", err=True)
@@ -82,8 +82,7 @@ def _planned(
     live: str | None,
     *,
     recursive: bool,
-    kubeconfig: str | None,
-    context: str | None,
+    access: AccessOptions,
 ) -> Planned:
     from safeapply.commands.planning import plan_offline
     from safeapply.resources.objects import Namespace
@@ -91,7 +90,7 @@ def _planned(
     if live is None:
         from safeapply.cli.session import planned_online
 
-        return planned_online(wants, kubeconfig=kubeconfig, context=context)
+        return planned_online(wants, access.value)
     default = Namespace(namespace or "default")
     return plan_offline(wants(default), live, recursive=recursive, default=default)
 

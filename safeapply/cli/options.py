@@ -12,13 +12,11 @@ from safeapply.commands.choices import DryRun, OnTimeout, Via
 
 __all__ = [
     "ApplySetName",
-    "Context",
     "DryRun",
     "Exclude",
     "Filenames",
     "ForceConflicts",
     "IstioNamespace",
-    "Kubeconfig",
     "Live",
     "LockNamespace",
     "LockTimeout",
@@ -97,10 +95,6 @@ RolloutOutput: TypeAlias = Annotated[
     RolloutFormat,
     typer.Option("--output", "-o", help="Form of the result; events tells each one as a line of JSON meanwhile."),
 ]
-Kubeconfig: TypeAlias = Annotated[
-    str | None, typer.Option("--kubeconfig", help="Path of the kubeconfig.", show_default="$KUBECONFIG")
-]
-Context: TypeAlias = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig to use.")]
 IstioNamespace: TypeAlias = Annotated[
     str, typer.Option("--istio-namespace", "--istioNamespace", "-i", help="Istio's root namespace.")
 ]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, assert_never
 
 import typer
 
+from safeapply.cli.access import AccessOptions
+from safeapply.cli.bundles import bundled
 from safeapply.cli.options import (
     ApplySetName,
-    Context,
     Filenames,
     IstioNamespace,
-    Kubeconfig,
     Live,
     NamespaceName,
     Phases,
@@ -35,6 +35,7 @@ CHANGES_PENDING = 2
 REFUSED = 4
 
 
+@bundled
 def plan(  # noqa: PLR0913  one parameter for each option
     *,
     filename: Filenames = None,
@@ -47,8 +48,6 @@ def plan(  # noqa: PLR0913  one parameter for each option
     selector: Selector = None,
     soak: Soak = "1s",
     istio_namespace: IstioNamespace = "istio-system",
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
     out: SaveTo = None,
     skip_checks: SkipChecks = False,
     phase: Phases = None,
@@ -58,6 +57,7 @@ def plan(  # noqa: PLR0913  one parameter for each option
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 where there are changes, 0 where there are none.")
     ] = False,
+    access: AccessOptions,
 ) -> None:
     """Show the steps from live to desired, what each waits for and why; write nothing."""
     from dataclasses import replace
@@ -90,7 +90,7 @@ def plan(  # noqa: PLR0913  one parameter for each option
     else:
         from safeapply.cli.session import planned_online
 
-        made = planned_online(wants, kubeconfig=kubeconfig, context=context)
+        made = planned_online(wants, access.value)
     show(made, output)
     if out is not None and not made.plan.refusals:
         from safeapply.cli.saved import Request, save

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import typer
 
+from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.terminal import listener_on
 from safeapply.adapters.textfiles import replace_text
@@ -32,9 +33,9 @@ __all__ = ["Terminal", "planned_online", "rolled_back", "rolled_out"]
 REFUSED = 4
 
 
-def planned_online(wants: Wants, *, kubeconfig: str | None, context: str | None) -> Planned:
+def planned_online(wants: Wants, access: ClusterAccess) -> Planned:
     """Plan against a cluster and write nothing."""
-    return run_to_end(plan_online(wants, kubeconfig=kubeconfig, context=context))
+    return run_to_end(plan_online(wants, access))
 
 
 def rolled_out(wants: Wants, manner: Manner, terminal: Terminal) -> int:

@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
-from safeapply.cli.options import Context, IstioNamespace, Kubeconfig, Output, OutputFormat
+from safeapply.cli.access import AccessOptions
+from safeapply.cli.bundles import bundled
+from safeapply.cli.options import IstioNamespace, Output, OutputFormat
 
 __all__ = ["status"]
 
 
+@bundled
 def status(
     *,
     namespace: Annotated[
@@ -18,8 +21,7 @@ def status(
     ] = None,
     output: Output = OutputFormat.TEXT,
     istio_namespace: IstioNamespace = "istio-system",
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
+    access: AccessOptions,
 ) -> None:
     """Show every proxy: role, version, revision, node, readiness, and what istiod says of it."""
     from safeapply.adapters.connection import connected
@@ -34,7 +36,7 @@ def status(
     root, only = Namespace(istio_namespace), Namespace(namespace) if namespace else None
 
     async def look() -> Census:
-        async with connected(kubeconfig=kubeconfig, context=context) as connection:
+        async with connected(access.value) as connection:
             pages = IstiodPages(connection)
             try:
                 return await take_census(KubeCluster(connection), pages, root)

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from safeapply.cli.access import AccessOptions
+from safeapply.cli.bundles import bundled
 from safeapply.cli.options import (
-    Context,
     Exclude,
     IstioNamespace,
-    Kubeconfig,
     MaxConnections,
     NamespaceName,
     Output,
@@ -24,6 +24,7 @@ from safeapply.cli.options import (
 __all__ = ["wait"]
 
 
+@bundled
 def wait(  # noqa: PLR0913  one parameter for each option
     *,
     condition: Annotated[
@@ -44,9 +45,8 @@ def wait(  # noqa: PLR0913  one parameter for each option
     via: ViaOption = Via.PORT_FORWARD,
     proxy_addresses: ProxyAddresses = None,
     istio_namespace: IstioNamespace = "istio-system",
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
     verbose: Verbose = False,
+    access: AccessOptions,
 ) -> None:
     """Wait until the Envoys themselves show that a subset, a route or a removal has reached every one of them."""
     from safeapply.cli.durations import seconds_of
@@ -65,7 +65,6 @@ def wait(  # noqa: PLR0913  one parameter for each option
         patience=patience,
         reach=reach_of(via, proxy_addresses, max_connections, exclude),
         root_namespace=Namespace(istio_namespace),
-        kubeconfig=kubeconfig,
-        context=context,
+        access=access.value,
     )
     wait_and_tell(terms, output, verbose=verbose)

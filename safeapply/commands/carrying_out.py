@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
+from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.connection import Connection, connected
 from safeapply.adapters.istiod import IstiodPages
@@ -41,13 +42,13 @@ Wants = Callable[[Namespace], Wanted]
 """What is wanted, once the default namespace is known."""
 
 
-async def plan_online(wants: Wants, *, kubeconfig: str | None, context: str | None) -> Planned:
+async def plan_online(wants: Wants, access: ClusterAccess) -> Planned:
     """Plan against a cluster and write nothing.
 
     Raises:
         SafeApplyError: the cluster cannot be read, or the manifests cannot be used.
     """
-    async with connected(kubeconfig=kubeconfig, context=context) as connection:
+    async with connected(access) as connection:
         return await plan_against(wants(Namespace(connection.namespace)), KubeCluster(connection))
 
 
@@ -202,7 +203,7 @@ class _Rollout:
 
 @asynccontextmanager
 async def _opened(manner: Manner, operator: Operator) -> AsyncIterator[_Rollout]:
-    async with connected(kubeconfig=manner.kubeconfig, context=manner.context) as connection:
+    async with connected(manner.access) as connection:
         cluster = KubeCluster(connection, manner.force_conflicts)
         rights = Rights(
             connection,

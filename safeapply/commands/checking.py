@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.connection import connected
 from safeapply.adapters.kube import KubeCluster
 from safeapply.checks.check import Checked, check
@@ -58,14 +59,14 @@ def check_files(files: Files, live: str | None, mesh: MeshSettings) -> Looked:
     return _over(_by_id(found), _by_id(files.read(default)), sight)
 
 
-async def check_cluster(files: Files, mesh: MeshSettings, *, kubeconfig: str | None, context: str | None) -> Looked:
+async def check_cluster(files: Files, mesh: MeshSettings, access: ClusterAccess) -> Looked:
     """Check what a cluster holds, or manifests as if they were applied to it; nothing is written.
 
     Raises:
         ManifestsError: every fault of every file.
         ClusterError: the server cannot be reached.
     """
-    async with connected(kubeconfig=kubeconfig, context=context) as connection:
+    async with connected(access) as connection:
         manifests = _by_id(files.read(Namespace(connection.namespace)) if files.named else ())
         live = _by_id(await KubeCluster(connection).list(READ_KINDS))
 

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from safeapply.adapters.access import ClusterAccess
 from safeapply.commands.choices import DryRun, OnTimeout
 from safeapply.commands.planning import Planned
 from safeapply.commands.reach import Reach
@@ -21,8 +22,7 @@ class Manner:
     """How a rollout is to be carried out; all times in seconds."""
 
     reach: Reach
-    kubeconfig: str | None = None
-    context: str | None = None
+    access: ClusterAccess = ClusterAccess()  # noqa: RUF009  frozen
     root_namespace: Namespace = Namespace("istio-system")  # noqa: RUF009  a string
     dry_run: DryRun = DryRun.NONE
     force_conflicts: bool = False

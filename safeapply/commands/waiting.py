@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.connection import connected
 from safeapply.adapters.istiod import IstiodPages
@@ -34,8 +35,7 @@ class Terms:
     """Seconds."""
     reach: Reach
     root_namespace: Namespace
-    kubeconfig: str | None
-    context: str | None
+    access: ClusterAccess
 
 
 async def wait_for(terms: Terms, *, emit: Callable[[Event], None], say: Callable[[str], None]) -> None:
@@ -51,7 +51,7 @@ async def wait_for(terms: Terms, *, emit: Callable[[Event], None], say: Callable
         UsageError: a condition makes no sense, or can never be met.
         ClusterError: the cluster cannot be read.
     """
-    async with connected(kubeconfig=terms.kubeconfig, context=terms.context) as connection:
+    async with connected(terms.access) as connection:
         cluster = KubeCluster(connection)
         rights = Rights(connection, cluster.plural, terms.reach.way, terms.root_namespace)
         async with rights.all_named():

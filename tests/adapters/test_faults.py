@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.connection import Connection, connected
 from safeapply.adapters.kube import KubeCluster
@@ -66,7 +67,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 @pytest.fixture
 async def connection(cluster: Cluster) -> AsyncIterator[Connection]:
     """Hand over a connection that has not been used."""
-    async with connected(kubeconfig=str(cluster.kubeconfig), context=None) as one:
+    async with connected(ClusterAccess(str(cluster.kubeconfig))) as one:
         yield one
 
 
@@ -162,7 +163,7 @@ async def test_a_token_that_has_expired_is_read_anew(cluster: Cluster) -> None:
     let = partial(setattr, cluster.server, "access")
     cluster.do(lambda: let(Access(cluster.store, {"monday": ADMIN})))
     cluster.kubeconfig.write_text(cluster.server.kubeconfig(token="monday"))
-    async with connected(kubeconfig=str(cluster.kubeconfig), context=None) as connection:
+    async with connected(ClusterAccess(str(cluster.kubeconfig))) as connection:
         kube = KubeCluster(connection)
         assert await kube.get(SETTINGS) is None
         cluster.do(lambda: let(Access(cluster.store, {"tuesday": ADMIN})))
@@ -217,7 +218,7 @@ async def test_a_wrong_address_is_told_at_once(
     address = server.format(port=cluster.server.url.rpartition(":")[2])
     path = tmp_path / "wrong"
     path.write_text(cluster.kubeconfig.read_text().replace(cluster.server.url, address))
-    async with connected(kubeconfig=str(path), context=None) as one:
+    async with connected(ClusterAccess(str(path))) as one:
         tries = 0
         call = one.client.call_api
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from safeapply.adapters import watches
+from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.connection import connected
 from safeapply.adapters.kube import KubeCluster
 from safeapply.errors import ClusterError
@@ -39,7 +40,7 @@ async def served(directory: Path) -> AsyncIterator[tuple[Store, ApiServer, KubeC
     await server.start()
     (directory / "kubeconfig").write_text(server.kubeconfig())
     try:
-        async with connected(kubeconfig=str(directory / "kubeconfig"), context=None) as connection:
+        async with connected(ClusterAccess(str(directory / "kubeconfig"))) as connection:
             yield store, server, KubeCluster(connection)
     finally:
         await server.stop()

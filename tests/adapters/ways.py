@@ -18,10 +18,12 @@ from aiohttp import web
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
+from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.addresses import Addresses
 from safeapply.adapters.admin import AdminPorts
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.connection import Connection
+from safeapply.adapters.credentials import Identity, Login
 from safeapply.adapters.envoy import PortForward
 from safeapply.adapters.exec import Exec
 from safeapply.errors import BarrierTimeoutError
@@ -71,7 +73,7 @@ class Gate:
         settings.host = self.url = "http://{}:{}".format(*runner.addresses[0][:2])
         client = ApiClient(settings)
         try:
-            yield Connection(client, "default")
+            yield Connection(client, Login(client.configuration, ClusterAccess(), Identity("default")))
         finally:
             await client.close()
             self._closing.set()

@@ -16,8 +16,10 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.connection import Connection, connected
+from safeapply.adapters.credentials import Identity, Login
 from safeapply.adapters.kube import KubeCluster
 from safeapply.adapters.permissions import check_rights
 from safeapply.commands.planning import Wanted, plan_against
@@ -117,9 +119,9 @@ def recorded(cluster: Cluster, wanted: Callable[[], Wanted]) -> Tape:
     tape = Tape()
 
     async def run() -> None:
-        async with connected(kubeconfig=str(cluster.kubeconfig), context=None) as connection:
+        async with connected(ClusterAccess(str(cluster.kubeconfig))) as connection:
             client: Any = _Recorder(connection.client, tape)
-            await rollout(Connection(client, connection.namespace), wanted(), SystemClock())
+            await rollout(Connection(client, connection.login), wanted(), SystemClock())
 
     asyncio.run(run())
     return tape
@@ -158,7 +160,13 @@ def played(player: Player, wanted: Callable[[], Wanted]) -> None:
     """Play a rollout again."""
     client: Any = player
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        runner.run(rollout(Connection(client, "default"), wanted(), JumpingClock()))
+        runner.run(
+            rollout(
+                Connection(client, Login(client.configuration, ClusterAccess(), Identity("default"))),
+                wanted(),
+                JumpingClock(),
+            )
+        )
 
 
 def as_json(raw: bytes) -> Any:

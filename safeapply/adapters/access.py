@@ -1,0 +1,49 @@
+"""How the user says which API server is meant, and as whom: kubectl's flags for it, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from safeapply.errors import UsageError
+
+__all__ = ["ClusterAccess"]
+
+REQUEST_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAccess:
+    """What is said beside the kubeconfig; None leaves the choice to it.
+
+    Raises:
+        UsageError: two of them exclude each other.
+    """
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    cluster: str | None = None
+    user: str | None = None
+    server: str | None = None
+    token: str | None = None
+    certificate_authority: str | None = None
+    tls_server_name: str | None = None
+    insecure: bool = False
+    as_user: str | None = None
+    as_groups: tuple[str, ...] = ()
+    as_uid: str | None = None
+    request_seconds: float = REQUEST_SECONDS
+    """What one answer may take; 0 for no limit."""
+
+    def __post_init__(self) -> None:
+        """Refuse what client-go refuses, too (``clientcmd`` ``validation.go``, ``transport`` ``config.go``)."""
+        if (self.as_groups or self.as_uid) and not self.as_user:
+            raise UsageError("--as-group and --as-uid need --as: they say more about the user that it names")
+        if self.insecure and self.certificate_authority:
+            raise UsageError(
+                "--insecure-skip-tls-verify and --certificate-authority exclude each other: leave one of them out"
+            )
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a kubeconfig or a server is asked for, so that the pod's own account will not do."""
+        return any((self.kubeconfig, self.context, self.cluster, self.user, self.server))

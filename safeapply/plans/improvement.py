@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from itertools import pairwise
 from typing import Final, TypeAlias
 
@@ -30,6 +31,14 @@ Group: TypeAlias = tuple[ResourceId, ...]
 
 LONGEST: Final = 12
 """More steps than any group that can be searched needs."""
+
+
+class Pace(Enum):
+    """How a group may go."""
+
+    FREE = "by any versions"
+    STRAIGHT = "from live to desired, without versions in between"
+    SINGLY = "from live to desired, one object in each step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +109,13 @@ def _freed(first: Attempt, attempt: Callable[[Course], Attempt], groups: Sequenc
 
 
 def _ways(course: Course, group: Group) -> Iterator[Course]:
-    """Yield the shortest way, and the one without bridges: no write of it can take a later one along."""
-    for straight in (False, True):
-        found = _searched(course, group, LONGEST, straight=straight)
+    """Yield the shortest way, and the one without bridges: no write of it can take a later one along.
+
+    Last comes one that writes one object after the other: where no Envoy shows that a write has arrived, it is
+    known to come before the next of its kind (``plans.arrivals``).
+    """
+    for pace in Pace:
+        found = _searched(course, group, LONGEST, pace)
         if found is not None:
             yield found
 
@@ -148,12 +161,12 @@ def _can_be_searched(course: Course, group: Group) -> bool:
     return not any(one in roots or any(one in several for several in roots.values()) for one in group)
 
 
-def _searched(course: Course, group: Group, fewer_than: int, *, straight: bool = False) -> Course | None:
-    """Return the course on which a group goes its shortest way; a straight one has no versions in between."""
+def _searched(course: Course, group: Group, fewer_than: int, pace: Pace = Pace.FREE) -> Course | None:
+    """Return the course on which a group goes its shortest way."""
     transition, rules = course.transition, _rules(course.transition, group)
-    if straight:
+    if pace is not Pace.FREE:
         ends = {one: joins(transition, one)[:2] for one in group}
-        way = shortest_way(transition, ends, fewer_than=fewer_than)
+        way = shortest_way(transition, ends, fewer_than=fewer_than, singly=pace is Pace.SINGLY)
         return _along(course, group, way) if way else None
     near = {one: joins(transition, one) for one in group}
     far = {one: wide(transition, one, rules) for one in group}

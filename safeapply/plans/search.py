@@ -44,7 +44,11 @@ LIVE, DESIRED = 0, 1
 
 
 def shortest_way(
-    transition: Transition, candidates: Mapping[ResourceId, Sequence[Candidate]], *, fewer_than: int
+    transition: Transition,
+    candidates: Mapping[ResourceId, Sequence[Candidate]],
+    *,
+    fewer_than: int,
+    singly: bool = False,
 ) -> Way | None:
     """Return the shortest way from live to desired that is safe at every step, or None.
 
@@ -52,10 +56,11 @@ def shortest_way(
         transition: from live to desired.
         candidates: the versions of each object of a group: live, desired, and others.
         fewer_than: how many steps are too many.
+        singly: take the shortest of the ways whose every step writes one object.
     """
     if prod(map(len, candidates.values())) > MOST_NODES:
         return None
-    space = _Space.of(transition, candidates)
+    space = _Space.of(transition, candidates, singly=singly)
     nodes = _path(space, fewer_than)
     return None if nodes is None else tuple(space.writes(*pair) for pair in pairwise(nodes))
 
@@ -75,6 +80,8 @@ class _Space:
     """For each object whether it decides about what is asked for."""
     giving: tuple[bool, ...]
     """For each object whether it decides about which clusters there are."""
+    singly: bool
+    """Whether a step writes one object only."""
     bits: dict[tuple[ProxyClass, ClusterName], int] = field(default_factory=dict)
     asked: dict[Node, int | None] = field(default_factory=dict)
     given: dict[Node, int] = field(default_factory=dict)
@@ -82,7 +89,9 @@ class _Space:
     given_between: dict[tuple[Node, Node], int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, transition: Transition, candidates: Mapping[ResourceId, Sequence[Candidate]]) -> _Space:
+    def of(
+        cls, transition: Transition, candidates: Mapping[ResourceId, Sequence[Candidate]], *, singly: bool
+    ) -> _Space:
         """Look at a group by itself: all else is live, for it makes no difference."""
         index = transition.mesh.index
         touched = [c.declaration for several in candidates.values() for c in several if c.declaration is not None]
@@ -104,6 +113,7 @@ class _Space:
             kept,
             tuple(scoped or one.group_kind != DESTINATION_RULE for one in names),
             tuple(scoped or one.group_kind not in {VIRTUAL_SERVICE, GATEWAY} for one in names),
+            singly,
         )
         space.ask_all()
         return space
@@ -123,6 +133,8 @@ class _Space:
                     yield reached
                 continue
             for version in self._allowed(node[place], place):
+                if self.singly and version != node[place] and reached != node:
+                    continue
                 following = (*reached[:place], version, *reached[place + 1 :])
                 if version == node[place] or self.is_safe(node, following):
                     waiting.append((following, place + 1))

@@ -198,6 +198,23 @@ class TestEveryPlan:
             {**NOTHING, f"PeerAuthentication/{ROOT}/mesh": DISABLED},
         )
     )
+    # A pin of a rule that no file holds, and that no group of objects knows of.
+    @example(
+        (
+            {
+                **NOTHING,
+                f"PeerAuthentication/{ROOT}/mesh": {"mtls": {"mode": "UNSET"}},
+                f"PeerAuthentication/{SERVICE}/whole": DISABLED,
+                f"DestinationRule/{SERVICE}/web": {"host": HOST},
+            },
+            {
+                **NOTHING,
+                f"PeerAuthentication/{ROOT}/mesh": STRICT,
+                f"DestinationRule/{CLIENT}/web": {"host": HOST},
+                f"DestinationRule/{SERVICE}/web": {"host": HOST},
+            },
+        )
+    )
     @settings(max_examples=50, deadline=None)
     def test_exists_exactly_where_some_order_of_writes_resets_nothing(self, world: World) -> None:
         """The judge looks at every order of all versions; the planner finds one that will do, or there is none."""

@@ -29,7 +29,7 @@ def main() -> None:
         # A user without home and name, as in many containers: the Kubernetes client cannot even be imported.
         os.environ["HOME"] = "/"
     try:
-        _app()()
+        _app()(prog_name=_called())
     except SafeApplyError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
@@ -37,9 +37,16 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
+def _called() -> str:
+    """Return how the command was called: as a plugin of kubectl, or by its own name."""
+    name = os.path.basename(sys.argv[0])  # noqa: PTH119  no path is meant
+    return "kubectl safeapply" if name.startswith("kubectl-") else "safeapply"
+
+
 def _app() -> typer.Typer:
     from safeapply.cli.apply import apply, delete
     from safeapply.cli.check import check
+    from safeapply.cli.completion import completion
     from safeapply.cli.demo import demo
     from safeapply.cli.diff import diff
     from safeapply.cli.plan import plan
@@ -67,6 +74,7 @@ def _app() -> typer.Typer:
     app.command()(rbac)
     app.command()(demo)
     app.add_typer(sandbox, name="sandbox")
+    app.command()(completion)
     app.command()(version)
     return app
 

@@ -14,6 +14,7 @@ from safeapply.cli.options import (
     DryRun,
     Filenames,
     ForceConflicts,
+    Kustomize,
     NamespaceName,
     NoRecord,
     OnTimeout,
@@ -38,6 +39,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
     plan_file: SavedPlan = None,
     *,
     filename: Filenames = None,
+    kustomize: Kustomize = None,
     recursive: Recursive = False,
     namespace: NamespaceName = None,
     dry_run: Annotated[
@@ -68,13 +70,13 @@ def apply(  # noqa: PLR0913  one parameter for each option
     from safeapply.errors import UsageError
 
     files, pruning, phases = (
-        Files(filename, recursive, namespace),
+        Files(filename, recursive, namespace, kustomize=kustomize),
         Pruning(prune, selector, applyset),
         phases_of(phase),
     )
     root, soak = carrying.istio_namespace, carrying.soak_seconds
 
-    if plan_file is not None and (filename or prune or phases):
+    if plan_file is not None and (files.named or prune or phases):
         raise UsageError(f"{plan_file} is a saved plan, which has its manifests: leave out -f, --prune and --phase")
     saved = load(plan_file) if plan_file is not None else None
 
@@ -100,6 +102,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
 def delete(  # noqa: PLR0913  one parameter for each option
     *,
     filename: Filenames = None,
+    kustomize: Kustomize = None,
     recursive: Recursive = False,
     namespace: NamespaceName = None,
     dry_run: Annotated[
@@ -117,7 +120,11 @@ def delete(  # noqa: PLR0913  one parameter for each option
     from safeapply.commands.inputs import Files
     from safeapply.commands.planning import Wanted
 
-    files, root, soak = Files(filename, recursive, namespace), carrying.istio_namespace, carrying.soak_seconds
+    files, root, soak = (
+        Files(filename, recursive, namespace, kustomize=kustomize),
+        carrying.istio_namespace,
+        carrying.soak_seconds,
+    )
 
     def wants(default: Namespace) -> Wanted:
         return Wanted.deleted(files, default, root=root, soak=soak)

@@ -9,7 +9,7 @@ import typer
 
 from safeapply.cli.access import AccessOptions
 from safeapply.cli.bundles import bundled
-from safeapply.cli.options import Filenames, IstioNamespace, Recursive
+from safeapply.cli.options import Filenames, IstioNamespace, Kustomize, Recursive
 
 if TYPE_CHECKING:
     from safeapply.checks.findings import Severity
@@ -41,6 +41,7 @@ class FailOn(Enum):
 def check(  # noqa: PLR0913  one parameter for each option
     *,
     filename: Filenames = None,
+    kustomize: Kustomize = None,
     recursive: Recursive = False,
     namespace: Annotated[
         str | None,
@@ -81,8 +82,9 @@ def check(  # noqa: PLR0913  one parameter for each option
         raise UsageError(
             f"--tls shows a table, not findings; it goes with -o text and -o json, not with {output.value}"
         )
-    files, mesh = Files(filename, recursive, namespace), MeshSettings(Namespace(istio_namespace))
-    online = live == CLUSTER or (live is None and not filename)
+    files = Files(filename, recursive, namespace, kustomize=kustomize)
+    mesh = MeshSettings(Namespace(istio_namespace))
+    online = live == CLUSTER or (live is None and not files.named)
     looked = run_to_end(check_cluster(files, mesh, access.value)) if online else check_files(files, live, mesh)
     if tls:
         _show_tls(looked, output)

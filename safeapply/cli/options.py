@@ -17,6 +17,7 @@ __all__ = [
     "Filenames",
     "ForceConflicts",
     "IstioNamespace",
+    "Kustomize",
     "Live",
     "LockNamespace",
     "LockTimeout",
@@ -80,6 +81,10 @@ class RolloutFormat(Enum):
 Filenames: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--filename", "-f", help="File or directory of manifests, or - for standard input; repeatable."),
+]
+Kustomize: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--kustomize", "-k", metavar="DIR", help="Kustomization, which kustomize or kubectl builds."),
 ]
 Recursive: TypeAlias = Annotated[
     bool, typer.Option("--recursive", "-R", help="Read directories below those given with -f, too.")

@@ -12,6 +12,7 @@ from safeapply.cli.options import (
     ApplySetName,
     Filenames,
     IstioNamespace,
+    Kustomize,
     Live,
     NamespaceName,
     Phases,
@@ -39,6 +40,7 @@ REFUSED = 4
 def plan(  # noqa: PLR0913  one parameter for each option
     *,
     filename: Filenames = None,
+    kustomize: Kustomize = None,
     recursive: Recursive = False,
     namespace: NamespaceName = None,
     live: Live = None,
@@ -73,7 +75,7 @@ def plan(  # noqa: PLR0913  one parameter for each option
         raise UsageError(
             "--out saves a whole plan for a cluster; it goes neither with --live nor with --explain nor --phase"
         )
-    files, seconds = Files(filename, recursive, namespace), seconds_of(soak, option="--soak")
+    files, seconds = Files(filename, recursive, namespace, kustomize=kustomize), seconds_of(soak, option="--soak")
     asked: list[Wanted] = []
 
     pruning = Pruning(prune, selector, applyset)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from safeapply.adapters.files import read_sources
+from safeapply.adapters.kustomize import kustomized
 from safeapply.errors import UsageError
 from safeapply.plans.plan import Phase
 from safeapply.plans.pruning import is_prunable
@@ -37,7 +38,7 @@ def manifests_of(
         ManifestsError: every fault of every file.
     """
     if not filenames and not texts:
-        raise UsageError("no files given; name manifests with -f FILE, -f DIR or -f -")
+        raise UsageError("no files given; name manifests with -f FILE, -f DIR, -f - or -k DIR")
     sources = read_sources(filenames or (), recursive=recursive, stdin=sys.stdin.buffer)
     return read_manifests(
         (*sources, *texts),
@@ -55,25 +56,30 @@ class Files:
     namespace: str | None
     texts: tuple[SourceText, ...] = ()
     """What a script has at hand, beside the files."""
+    kustomize: str | None = None
+    """A kustomization, instead of files."""
 
     @property
     def named(self) -> bool:
         """Whether there is anything to read."""
-        return bool(self.filenames or self.texts)
+        return bool(self.filenames or self.texts or self.kustomize)
 
     def read(self, default: Namespace) -> tuple[Resource, ...]:
         """Return the objects; those that name no namespace go to ``-n``, or to the context's.
 
         Raises:
-            UsageError: no file was named.
+            UsageError: no file was named, or files and a kustomization.
             ManifestsError: every fault of every file.
         """
+        if self.kustomize is not None and self.filenames:
+            raise UsageError("-k and -f exclude each other, as for kubectl; put the files into the kustomization")
+        built = () if self.kustomize is None else (kustomized(self.kustomize),)
         return manifests_of(
             self.filenames,
             recursive=self.recursive,
             namespace=self.namespace,
             default=default,
-            texts=self.texts,
+            texts=(*self.texts, *built),
         )
 
 

@@ -12,7 +12,7 @@ from safeapply.checks.scene import Scene
 from safeapply.istio.kinds import MESH, VirtualService
 from safeapply.istio.localities import Locality
 from safeapply.istio.proxies import ProxyClass, Role
-from safeapply.istio.visibility import is_private
+from safeapply.istio.visibility import publicity
 from safeapply.resources.objects import FieldPath, ResourceId
 from safeapply.xds.names import Host
 
@@ -48,15 +48,18 @@ def _inert(scene: Scene, part: Locality, contested: dict[Host, list[VirtualServi
                         serving[reference.domain, route].update(crowd)
     for host, several in contested.items():
         for loser in several:
-            winners = [one for one in several if serving[host, one.id] and _precedes(one, loser)]
+            winners = [one for one in several if _precedes(one, loser, serving[host, one.id])]
             if winners and not serving[host, loser.id] and any(rule.destinations for rule in loser.rules):
                 yield _finding(host, loser, winners[0], serving[host, winners[0].id])
 
 
-def _precedes(one: VirtualService, other: VirtualService) -> bool:
-    if is_private(one.export_to, one.id.namespace) != is_private(other.export_to, other.id.namespace):
-        return is_private(one.export_to, one.id.namespace)
-    return one.age < other.age
+def _precedes(one: VirtualService, other: VirtualService, served: set[ProxyClass]) -> bool:
+    """Tell whether a route comes before another one somewhere that it serves: private first, then the oldest."""
+
+    def rank(route: VirtualService, viewer: ProxyClass) -> tuple[int, object]:
+        return publicity(route.export_to, owner=route.id.namespace, viewer=viewer.namespace), route.age
+
+    return any(rank(one, viewer) < rank(other, viewer) for viewer in served)
 
 
 def _finding(host: Host, loser: VirtualService, winner: VirtualService, classes: set[ProxyClass]) -> Finding:

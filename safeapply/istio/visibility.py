@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from safeapply.resources.objects import Namespace
 
-__all__ = ["PRIVATE", "exported_to", "is_private", "publicity"]
-
-PRIVATE = frozenset({"."})
+__all__ = ["exported_to", "publicity"]
 
 
 def exported_to(export_to: frozenset[str] | None, *, owner: Namespace, viewer: Namespace) -> bool:
@@ -14,11 +12,6 @@ def exported_to(export_to: frozenset[str] | None, *, owner: Namespace, viewer: N
     if export_to is None or "*" in export_to:
         return True
     return viewer in export_to or ("." in export_to and viewer == owner)
-
-
-def is_private(export_to: frozenset[str] | None, owner: Namespace) -> bool:
-    """Tell whether an object is visible in its own namespace only."""
-    return export_to is not None and export_to <= {".", owner}
 
 
 def publicity(export_to: frozenset[str] | None, *, owner: Namespace, viewer: Namespace) -> int:

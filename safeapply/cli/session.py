@@ -132,9 +132,10 @@ class Terminal:
 
     def ended(self, made: Planned, events: Sequence[Event]) -> None:
         """Print the result to standard output: of a dry-run what would be, else what was written."""
+        telling, self.telling = self.telling, self.telling.of_the_way_back
         self.progress = progress_of(events, made.plan)
         self.standing = f"interrupted: {standing(self.progress)}"
-        tell(events, made, self.telling, self.stream)
+        tell(events, made, telling, self.stream)
         if isinstance(self.progress.ended, Settled) and (left := left_over(self.progress.plan)):
             self.say(left)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -42,6 +42,12 @@ class Telling:
     """The word for what is taken away."""
     report: Path | None
     """Where the report goes, beside what is printed."""
+
+    @property
+    def of_the_way_back(self) -> Telling:
+        """The same for a rollback that follows: its report stands beside the first, ``x.rollback.html``."""
+        report = self.report and self.report.with_suffix(f".rollback{self.report.suffix}")
+        return replace(self, report=report)
 
 
 @dataclass(slots=True)

@@ -84,13 +84,17 @@ async def test_a_settled_rollout_can_be_rolled_back_and_the_one_before_it_too() 
         assert (nothing.code, "no rollout to go back from" in nothing.err) == (2, True)
 
 
-async def test_a_rollout_that_takes_too_long_goes_back_by_itself_where_that_is_asked_for() -> None:
-    """Exit 3 with the straggler, and everything as it was found."""
+async def test_a_rollout_that_takes_too_long_goes_back_by_itself_where_that_is_asked_for(tmp_path: Path) -> None:
+    """Exit 3 with the straggler, everything as it was found, and a page of either way."""
+    report = ("--report", str(tmp_path / "rollout.html"))
     async with Mesh(scene()) as mesh:
         start = specs(mesh)
         mesh.control_plane.withhold_eds([STABLE])
-        result = await command(mesh, *APPLY, "--timeout", "3s", "--on-timeout", "rollback")
+        result = await command(mesh, *APPLY, "--timeout", "3s", "--on-timeout", "rollback", *report)
         assert result.code == 3, result.err
+        there, back = (tmp_path / name for name in ("rollout.html", "rollout.rollback.html"))
+        assert "stable" in there.read_text()
+        assert there.read_text() != back.read_text()
         assert "is still warming" in result.err
         assert result.err.rstrip().endswith("rolled back: everything is as the rollout found it")
         assert specs(mesh) == start

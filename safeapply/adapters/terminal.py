@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from safeapply.adapters.log import LogProgress
+from safeapply.plans.plan import Plan
 from safeapply.ports import Clock
 from safeapply.rollout.durations import duration
 from safeapply.rollout.events import Event, Settled, Stopped
@@ -27,6 +28,7 @@ from safeapply.rollout.expectancy import left
 from safeapply.rollout.folding import listed, shortened
 from safeapply.rollout.progress import Progress, State, StepProgress, by_reason
 from safeapply.rollout.propagation import propagation
+from safeapply.xds.words import expectation
 
 __all__ = ["LiveProgress", "columns", "dresser", "listener_on"]
 
@@ -136,7 +138,7 @@ class LiveProgress:
             [Text(f"{progress.queued}; waiting", "yellow")] if progress.queued else [table]
         )
         for step in progress.steps:
-            table.add_row(*_row(step, len(progress.plan.steps), now))
+            table.add_row(*_row(step, progress.plan, now))
         parts += [_Stragglers(step) for step in progress.steps if step.stragglers]
         parts += [Text(_unasked(step), "yellow") for step in progress.steps if step.unasked]
         if progress.ended is not None:
@@ -146,11 +148,12 @@ class LiveProgress:
         return Group(*parts)
 
 
-def _row(step: StepProgress, steps: int, now: float) -> tuple[RenderableType, ...]:
+def _row(step: StepProgress, plan: Plan, now: float) -> tuple[RenderableType, ...]:
     mark, style = _MARKS[step.state]
+    steps = len(plan.steps)
     name = f"{step.number}/{steps} {step.phase.value}" if step.phase else "settle" if steps else "wait"
     quiet = "dim" if step.state is State.PENDING else ""
-    return Text(mark, style), Text(name, quiet), _bar(step), Text(_told(step, now), quiet)
+    return Text(mark, style), Text(name, quiet), _bar(step), Text(_told(step, plan, now), quiet)
 
 
 def _bar(step: StepProgress) -> RenderableType:
@@ -159,12 +162,12 @@ def _bar(step: StepProgress) -> RenderableType:
     return ProgressBar(total=step.proxies, completed=step.converged, width=BAR)
 
 
-def _told(step: StepProgress, now: float) -> str:
+def _told(step: StepProgress, plan: Plan, now: float) -> str:
     writes = f"{len(step.wrote)} of {step.writes} written" if step.writes else ""
     waited = f"{step.converged} of {step.proxies} proxies"
     match step.state:
         case State.PENDING:
-            return f"{step.writes} to write" if step.writes else ""
+            return _pending(step, plan)
         case State.WAITING if step.rolled_out < step.workloads:
             return f"{step.rolled_out} of {step.workloads} workloads, {duration(now - step.since)}"
         case State.WAITING:
@@ -175,6 +178,14 @@ def _told(step: StepProgress, now: float) -> str:
         case State.WRITING | State.DONE | State.STOPPED:
             barrier = f"{waited} in {duration(step.waited)}" if step.proxies else ""
             return ", ".join(part for part in (barrier, writes) if part)
+
+
+def _pending(step: StepProgress, plan: Plan) -> str:
+    """Return what a step will write, and the first of what it waits for."""
+    expected = plan.steps[step.number - 1].expectations if step.phase else plan.settled
+    more = f" and {len(expected) - 1} more" if len(expected) > 1 else ""
+    once = f"once {expectation(expected[0])}{more}" if expected else ""
+    return ", ".join(part for part in (f"{step.writes} to write" if step.writes else "", once) if part)
 
 
 def _elapsed(progress: Progress, now: float) -> str:

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import assert_never
 
 from safeapply.istio.proxies import ProxyClass
 from safeapply.resources.objects import ResourceId
-from safeapply.xds.expectations import (
-    ClusterAbsent,
-    ClusterActive,
-    ClusterSends,
-    ClusterUnreferenced,
-    Expectation,
-    InboundAccepts,
-    OriginGone,
-    RouteRefers,
-    RouteReleased,
-)
+from safeapply.xds.expectations import Expectation
+from safeapply.xds.words import expectation
 
 __all__ = ["counted", "expectation", "proxies", "rolled_out", "short", "together"]
 
@@ -37,29 +27,6 @@ def short(resource: ResourceId) -> str:
     kind = resource.kind.lower() if resource.group in _WITHOUT_GROUP else str(resource.group_kind)
     place = f"{resource.namespace}/{resource.name}" if resource.namespace else resource.name
     return f"{kind} {place}"
-
-
-def expectation(expected: Expectation) -> str:  # noqa: PLR0911  one for each kind
-    """Return what a proxy has to show, without the proxies."""
-    match expected:
-        case ClusterActive(cluster=cluster, ready_endpoint=ready):
-            return f"{cluster} active" + (", with a ready endpoint" if ready else "")
-        case ClusterUnreferenced(cluster=cluster):
-            return f"no route or listener names {cluster}"
-        case ClusterAbsent(cluster=cluster):
-            return f"{cluster} gone"
-        case RouteRefers(host=host, cluster=cluster):
-            return f"routes of {host} lead to {cluster}" if host else f"a listener leads to {cluster}"
-        case RouteReleased(host=host, cluster=cluster):
-            return f"routes of {host} no longer lead to {cluster}" if host else f"no listener leads to {cluster}"
-        case OriginGone(origin=origin):
-            return f"nothing comes from {origin}"
-        case ClusterSends(cluster=cluster, sent=sent):
-            return f"{cluster} sends {' and '.join(sorted(one.value for one in sent))}"
-        case InboundAccepts(port=port, mode=mode):
-            return f"{f'port {port}' if port else 'every other port'} accepts what {mode.value} does"
-        case _:
-            assert_never(expected)
 
 
 def rolled_out(workload: ResourceId) -> str:

@@ -51,11 +51,11 @@ def text(document: str) -> str:
 
 
 def test_before_the_first_step_the_plan_is_shown() -> None:
-    """The first event carries it whole."""
+    """The first event carries it whole, with what each step waits for."""
     assert picture(STORY[0]) == text("""
         · 1/2 widen                       1 to write
         · 2/2 narrow                      1 to write
-        · settle
+        · settle                          once outbound|9080|v1|reviews gone
         0 s elapsed
     """)
 
@@ -65,7 +65,7 @@ def test_a_closed_barrier_shows_how_many_have_followed_and_who_has_not() -> None
     assert picture(*STORY[:7], now=12.1) == text("""
         ✓ 1/2 widen                       1 of 1 written
         … 2/2 narrow ━━━━━━━━━━━━━━━╸     19 of 24 proxies, 12 s
-        · settle
+        · settle                          once outbound|9080|v1|reviews gone
             cluster outbound|9080|v2|reviews is still warming
               5: reviews-19.default, reviews-20.default, reviews-21.default and 2 more
         12 s elapsed

@@ -56,4 +56,6 @@ $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "safeapply needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install $(PIP_QUIET) --editable '.[sandbox,dev]'
+	# xds-protos brings an old copy of OpenTelemetry's messages to the same place: what is installed last stays.
+	$(BIN)/python -m pip install $(PIP_QUIET) --force-reinstall --no-deps "opentelemetry-proto==$$($(BIN)/python -c 'from importlib.metadata import version; print(version("opentelemetry-proto"))')"
 	touch $@

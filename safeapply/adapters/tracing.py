@@ -76,7 +76,12 @@ def tracing(clock: Clock, environment: Mapping[str, str] = os.environ) -> Tracin
         return Tracing(_Spans(get_tracer("safeapply", __version__), clock))
     if not any(environment.get(name) for name in ENDPOINTS) or not _has_exporter():
         return Tracing()
-    return _exporting(clock, environment)
+    try:
+        return _exporting(clock, environment)
+    except ImportError as error:
+        # xds-protos, which the sandbox needs, brings an old copy of OpenTelemetry's messages to the same place.
+        sys.stderr.write(f"warning: no spans are sent: {error}; install safeapply[otel] where nothing else is\n")
+        return Tracing()
 
 
 def _exporting(clock: Clock, environment: Mapping[str, str]) -> Tracing:

@@ -15,7 +15,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from docs.rollout_story import STORY
-from safeapply.adapters.tracing import _Spans
+from safeapply.adapters.clock import SystemClock
+from safeapply.adapters.tracing import _Spans, tracing
 from safeapply.istio.proxies import ProxyId
 from safeapply.rollout.events import Event, Stopped, Straggler, Waiting, Wrote
 from tests.cli.clusters import files, ran
@@ -101,6 +102,17 @@ def test_a_collector_that_is_not_there_fails_nothing(cluster: Cluster) -> None:
     """The rollout is done, and its result told."""
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
     assert "Traceback" not in applied(cluster, "two", environment)
+
+
+def test_an_exporter_that_cannot_be_imported_fails_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said, and the rollout goes on without spans."""
+    monkeypatch.delitem(sys.modules, "opentelemetry.trace", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    made = tracing(SystemClock(), {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"})
+    assert made.spans is None
+    assert capsys.readouterr().err.startswith("warning: no spans are sent: ")
 
 
 def test_without_a_collector_nothing_of_opentelemetry_is_imported(cluster: Cluster) -> None:

@@ -36,12 +36,14 @@ class GroupKind:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ResourceId:
-    """The identity of one object in one cluster."""
+    """The identity of one object in one mesh."""
 
     group: str
     kind: str
     namespace: Namespace
     name: str
+    cluster: str = ""
+    """Which cluster it stands in, where a mesh has several; empty in the one that holds the configuration."""
 
     @property
     def group_kind(self) -> GroupKind:
@@ -49,9 +51,10 @@ class ResourceId:
         return GroupKind(self.group, self.kind)
 
     def __str__(self) -> str:
-        """Return ``destinationrule.networking.istio.io/default/reviews``."""
+        """Return ``destinationrule.networking.istio.io/default/reviews``; of another cluster that, too."""
         parts = (str(self.group_kind), self.namespace, self.name)
-        return "/".join(part for part in parts if part)
+        told = "/".join(part for part in parts if part)
+        return f"{told} in {self.cluster}" if self.cluster else told
 
 
 @dataclass(frozen=True, slots=True)

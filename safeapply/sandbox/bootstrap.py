@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from safeapply.resources.objects import Document
+from safeapply.sandbox.names import PROXY_CONTAINER, cluster_id
 from safeapply.sandbox.sockets import listener_name
 
 __all__ = ["ADMIN_FILE", "bootstrap", "node_id", "role_of_pod"]
 
 ADMIN_FILE = "admin.sock"
-PROXY_CONTAINER = "istio-proxy"
 METRICS_PORT = 15090
 TYPE = "type.googleapis.com/envoy."
 HCM = TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -80,7 +80,12 @@ def _node(pod: Document) -> Mapping[str, Any]:
     return {
         "id": node_id(pod),
         "cluster": f"{labels.get('app', metadata['name'])}.{metadata['namespace']}",
-        "metadata": {"NAME": metadata["name"], "NAMESPACE": metadata["namespace"], "LABELS": dict(labels)},
+        "metadata": {
+            "NAME": metadata["name"],
+            "NAMESPACE": metadata["namespace"],
+            "LABELS": dict(labels),
+            "CLUSTER_ID": cluster_id(pod),
+        },
     }
 
 

@@ -92,7 +92,8 @@ class Kubelet:
         run: Path,
         backends: Backends,
         envoys: Envoys,
-        xds_socket_of: Callable[[str], Path],
+        xds_socket_of: Callable[[str, str], Path],
+        addresses: Iterator[int] | None = None,
     ) -> None:
         self._objects = objects
         self._run = run
@@ -100,7 +101,7 @@ class Kubelet:
         self._envoys = envoys
         self._xds_socket_of = xds_socket_of
         self._pods: dict[str, _Pod] = {}
-        self._numbers = count(1)
+        self._numbers = addresses or count(1)
         self._stirred = asyncio.Event()
         self._progress = asyncio.Condition()
         self._jobs: set[asyncio.Task[None]] = set()
@@ -216,8 +217,8 @@ class Kubelet:
             with self._noting(uid, pod):
                 await self._open_ports(running, pod)
                 if role_of_pod(pod) is not None and running.envoy is None:
-                    proxy = f"{resource_id.name}.{resource_id.namespace}"
-                    running.envoy = await self._envoys.start(pod, self._xds_socket_of(proxy))
+                    socket = self._xds_socket_of(resource_id.namespace, resource_id.name)
+                    running.envoy = await self._envoys.start(pod, socket)
                 now = self._objects.get(resource_id)
                 if now is not None and not is_ready(now) and self._is_current(uid, now):
                     self._objects.set_status(resource_id, status_of_pod(running.ip, ready=True))

@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from safeapply.errors import SandboxError
 from safeapply.resources.objects import Document, GroupKind, Namespace, ResourceId
@@ -23,23 +24,17 @@ from safeapply.sandbox.apiserver import ApiServer, Store
 from safeapply.sandbox.backends import Backends
 from safeapply.sandbox.children import raise_file_limit
 from safeapply.sandbox.controlplane import ControlPlane
-from safeapply.sandbox.controlplane.pages import DEBUG_PORTS
 from safeapply.sandbox.delays import DEFAULT_DELAYS, NO_DELAYS, Delays
 from safeapply.sandbox.envoys import Envoys
 from safeapply.sandbox.janitor import Janitor
-from safeapply.sandbox.kubelet import Kubelet
-from safeapply.sandbox.pods import istiod_pod, scheduled
+from safeapply.sandbox.member import Member, kubeconfig_of
 from safeapply.sandbox.probes import probes_of
-from safeapply.sandbox.sockets import admin_socket, debug_socket
-from safeapply.sandbox.stored import StoredObjects
 from safeapply.sandbox.synthesis import clients, gateways, missing
 from safeapply.sandbox.targets import addresses_of, targets_of
 from safeapply.sandbox.traffic import Target
 
 __all__ = ["Mesh", "Scene"]
 
-ADMIN_PORT = 15000
-POD = GroupKind("", "Pod")
 SERVICE = GroupKind("", "Service")
 SERVICE_ENTRY = GroupKind("networking.istio.io", "ServiceEntry")
 SERVE_SECONDS = 60.0
@@ -56,6 +51,13 @@ class Scene:
     seed: int = 1
     delays: Delays = DEFAULT_DELAYS
     replicas: int = 2
+    remotes: tuple[str, ...] = ()
+    """The names of further clusters of the mesh: each has the same Services and pods, and no configuration."""
+
+
+class _Part(Protocol):
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
 
 
 class Mesh:
@@ -81,18 +83,38 @@ class Mesh:
         await self._parts.aclose()
 
     @property
+    def home(self) -> Member:
+        """The cluster that holds the configuration."""
+        return self.members[""]
+
+    @property
+    def store(self) -> Store:
+        """What it stores."""
+        return self.home.store
+
+    @property
+    def api(self) -> ApiServer:
+        """Its API server."""
+        return self.home.api
+
+    @property
+    def envoys(self) -> Envoys:
+        """Its Envoys."""
+        return self.home.envoys
+
+    @property
     def kubeconfig(self) -> Path:
-        """The file that leads clients to the API server."""
+        """The file that leads clients to the API server; of the others each has a context under its name."""
         return self.run / "kubeconfig"
 
     @property
     def proxies(self) -> tuple[str, ...]:
-        """The names of all Envoys, as ``pod.namespace``."""
-        return tuple(sorted(envoy.proxy for envoy in self.envoys.running))
+        """The names of all Envoys, as ``pod.namespace``, and of remotes as ``cluster/pod.namespace``."""
+        return tuple(sorted(proxy for member in self.members.values() for proxy in member.proxies))
 
     def pods(self) -> tuple[Document, ...]:
-        """Return all pods as they are."""
-        return self.store.list(POD)
+        """Return all pods of the first cluster as they are."""
+        return self.home.pods()
 
     def kill(self, pod: Document) -> None:
         """Delete a pod at once, as when its node dies: its Envoy ends with all that it was doing."""
@@ -103,7 +125,7 @@ class Mesh:
         """Create a pod like this one; the kubelet runs it, and says so when it is ready."""
         metadata = {key: pod["metadata"][key] for key in ("name", "namespace", "labels") if key in pod["metadata"]}
         kept = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod["spec"]}
-        StoredObjects(self.store).create(kept)
+        self.home.objects.create(kept)
 
     async def restart_api(self, *, seconds: float) -> None:
         """Stop the API server, and start it again at its address after as long; what it holds it keeps."""
@@ -120,7 +142,8 @@ class Mesh:
         """
         try:
             async with asyncio.timeout(within):
-                await self._kubelet.all_ready()
+                for member in self.members.values():
+                    await member.kubelet.all_ready()
         except TimeoutError as error:
             raise SandboxError(f"some pods were not ready within {within:.0f} s") from error
         await self.control_plane.settled(within)
@@ -130,49 +153,51 @@ class Mesh:
         live = tuple(self.store.list(SERVICE)) + tuple(self.store.list(SERVICE_ENTRY))
         probes = probes_of((*live, *self.scene.live, *self.scene.desired))
         addresses = addresses_of(self.store.list(SERVICE), self.store.list(SERVICE_ENTRY))
-        return targets_of(probes, pods=self.store.list(POD), addresses=addresses, run=self.run)
+        return tuple(
+            target
+            for one in self.members.values()
+            for target in targets_of(probes, pods=one.pods(), addresses=addresses, run=one.run, cluster=one.name)
+        )
 
     async def _start(self, parts: contextlib.AsyncExitStack) -> None:
         raise_file_limit()
         self.run = Path(tempfile.mkdtemp(prefix="sa-"))
         self.janitor = parts.enter_context(Janitor(self.run))
-        self.store = Store()
         self.control_plane = ControlPlane(
             run=self.run, seed=self.scene.seed, delays=NO_DELAYS, replicas=self.scene.replicas
         )
-        self.api = ApiServer(self.store, admin_address=self._admin_of)
-        self.envoys = await parts.enter_async_context(Envoys(run=self.run))
         backends = await parts.enter_async_context(await Backends.start())
-        self._kubelet = Kubelet(
-            StoredObjects(self.store),
-            run=self.run,
-            backends=backends,
-            envoys=self.envoys,
-            xds_socket_of=self.control_plane.xds_socket,
-        )
-        for listener in (self.control_plane.observe, self._kubelet.observe):
-            self.store.listen(listener)
-        for part in (self.api, self.control_plane, self._kubelet):
+        self.members = {one.name: one for one in self._members(backends)}
+        members = tuple(self.members.values())
+        for one in members:
+            await parts.enter_async_context(one.envoys)
+        ordered: list[_Part] = [one.api for one in members]
+        ordered += [self.control_plane, *(one.kubelet for one in members)]
+        for part in ordered:
             await part.start()
             parts.push_async_callback(part.stop)
         self._fill()
-        self.kubeconfig.write_text(self.api.kubeconfig())
+        self.kubeconfig.write_text(kubeconfig_of(members))
         await self.settled(within=SERVE_SECONDS)
         self.control_plane.set_delays(self.scene.delays)
+
+    def _members(self, backends: Backends) -> Iterator[Member]:
+        addresses = count(1)
+        for name in ("", *self.scene.remotes):
+            yield Member(
+                name,
+                run=self.run,
+                backends=backends,
+                control_plane=self.control_plane,
+                replicas=0 if name else self.scene.replicas,
+                addresses=addresses,
+            )
 
     def _fill(self) -> None:
         """Create the live objects and what they need to be a mesh."""
         scene, both = self.scene, (*self.scene.live, *self.scene.desired)
         edge = gateways(both)
         proxies = (*edge, *clients(both, scene.proxies - len(edge)))
-        added = (*missing(scene.live, scene.desired), *proxies, *map(istiod_pod, range(scene.replicas)))
-        StoredObjects(self.store).fill(scene.live, tuple(map(scheduled, added)))
-
-    def _admin_of(self, namespace: Namespace, pod: str, port: int) -> str | None:
-        """Return what a port-forward reaches: the admin interface of a pod's Envoy, or istiod's debug pages."""
-        for number in range(self.scene.replicas):
-            document = istiod_pod(number)["metadata"]
-            if (namespace, pod) == (document["namespace"], document["name"]):
-                return str(debug_socket(self.run, number)) if port in DEBUG_PORTS else None
-        path = admin_socket(self.run, namespace, pod)
-        return str(path) if port == ADMIN_PORT and path.exists() else None
+        added = (*missing(scene.live, scene.desired), *proxies)
+        for member in self.members.values():
+            member.fill(scene.live, added)

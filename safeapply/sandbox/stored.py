@@ -14,6 +14,7 @@ from safeapply.errors import SandboxError
 from safeapply.resources.objects import Document, GroupKind, Namespace, ResourceId
 from safeapply.sandbox.apiserver import StatusError, Store
 from safeapply.sandbox.apiserver.store import FIRST_NAMESPACES
+from safeapply.sandbox.names import injected
 from safeapply.sandbox.synthesis import namespace_of
 
 __all__ = ["StoredObjects"]
@@ -30,8 +31,9 @@ FILLED_IN = frozenset(
 class StoredObjects:
     """What the kubelet needs of an API server, and how a mesh is filled."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, cluster: str = "") -> None:
         self._store = store
+        self._cluster = cluster
 
     def fill(self, live: Iterable[Document], added: Iterable[Document]) -> None:
         """Create the live objects as old as they say, since age is semantics (ISTIO.md 4.10), and then the others.
@@ -62,7 +64,7 @@ class StoredObjects:
             SandboxError: the API server does not take it.
         """
         try:
-            self._store.create(document, manager=manager, created=created)
+            self._store.create(injected(document, self._cluster), manager=manager, created=created)
         except StatusError as error:
             raise _refused(document, error) from error
 

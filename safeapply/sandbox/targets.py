@@ -14,6 +14,7 @@ from typing import assert_never
 from safeapply.resources.objects import Document, Namespace
 from safeapply.sandbox.bootstrap import role_of_pod
 from safeapply.sandbox.controlplane.translation.services import cluster_ip
+from safeapply.sandbox.names import proxy_name
 from safeapply.sandbox.probes import Audience, BytesRequest, Probe, TlsRequest, fqdn
 from safeapply.sandbox.samples import HttpRequest
 from safeapply.sandbox.sockets import listener_socket
@@ -26,7 +27,7 @@ GREETING = b"\x00safeapply\n"
 
 
 def targets_of(
-    probes: Sequence[Probe], *, pods: Iterable[Document], addresses: Mapping[str, str], run: Path
+    probes: Sequence[Probe], *, pods: Iterable[Document], addresses: Mapping[str, str], run: Path, cluster: str = ""
 ) -> tuple[Target, ...]:
     """Return each probe on each proxy that has to serve it.
 
@@ -34,11 +35,12 @@ def targets_of(
         probes: what to ask for.
         pods: the pods of the mesh, those without an Envoy among them.
         addresses: the address of each host that has one.
-        run: the run directory of the mesh.
+        run: the directory of the Envoys' sockets.
+        cluster: where the pods are.
     """
     return tuple(
         Target(
-            f"{pod['metadata']['name']}.{pod['metadata']['namespace']}",
+            proxy_name(cluster, pod["metadata"]["namespace"], pod["metadata"]["name"]),
             str(probe.request),
             _socket(probe, pod, addresses, run),
             _payload(probe),

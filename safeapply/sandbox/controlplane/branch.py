@@ -70,7 +70,7 @@ class Branch:
         self._pages = DebugPages(
             debug_socket,
             {
-                "/debug/syncz": lambda: syncz(stream.session for stream in self._streams.values()),
+                "/debug/syncz": lambda: syncz((one.peer, one.session) for one in self._streams.values()),
                 "/debug/configz": lambda: configz(self.model.objects),
             },
         )
@@ -171,7 +171,9 @@ class Branch:
 
 def _labels(snapshot: Snapshot, peer: Peer) -> Mapping[str, str]:
     """Return the labels of the proxy's pod, or what the proxy said of itself while its pod is not seen yet."""
-    pod: Document | None = snapshot.objects.get(ResourceId("", "Pod", Namespace(peer.namespace), peer.pod))
+    pod: Document | None = snapshot.objects.get(
+        ResourceId("", "Pod", Namespace(peer.namespace), peer.pod, peer.cluster)
+    )
     return peer.labels if pod is None else pod["metadata"].get("labels") or {}
 
 

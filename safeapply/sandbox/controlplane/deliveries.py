@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from safeapply.resources.objects import GroupKind
-from safeapply.sandbox.controlplane.snapshots import Snapshot, Write
+from safeapply.sandbox.controlplane.snapshots import Snapshot, Source, Write
 
 __all__ = ["Delivery", "Nack", "propagation"]
 
@@ -19,8 +18,8 @@ class Delivery:
     replica: int
     resource_version: int
     """The highest of what it contains."""
-    seen: Mapping[GroupKind, int] = field(hash=False)
-    """The last resource version of each kind that it contains."""
+    seen: Mapping[Source, int] = field(hash=False)
+    """The last resource version of each kind in each cluster that it contains."""
     due: float
     """When it was to be sent, as drawn."""
     sent: float

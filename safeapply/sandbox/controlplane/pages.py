@@ -14,6 +14,8 @@ from aiohttp import web
 
 from safeapply.resources.objects import Document, ResourceId
 from safeapply.sandbox.controlplane.sessions import Session, Xds
+from safeapply.sandbox.controlplane.wire import Peer
+from safeapply.sandbox.names import HOME
 
 __all__ = ["DEBUG_PORTS", "DebugPages", "configz", "syncz"]
 
@@ -52,9 +54,9 @@ class DebugPages:
             self._socket.unlink(missing_ok=True)
 
 
-def syncz(sessions: Iterable[Session]) -> list[dict[str, Any]]:
+def syncz(streams: Iterable[tuple[Peer, Session]]) -> list[dict[str, Any]]:
     """Return istiod's ``SyncStatus`` of every connected proxy: the nonces sent and accepted last, and refusals."""
-    return [_sync_status(session) for session in sessions]
+    return [_sync_status(peer, session) for peer, session in streams]
 
 
 def configz(objects: Mapping[ResourceId, Document]) -> list[dict[str, Any]]:
@@ -62,8 +64,12 @@ def configz(objects: Mapping[ResourceId, Document]) -> list[dict[str, Any]]:
     return [_served(document) for one, document in objects.items() if one.group.endswith(ISTIO)]
 
 
-def _sync_status(session: Session) -> dict[str, Any]:
-    status: dict[str, Any] = {"cluster_id": "Kubernetes", "proxy": session.proxy, "proxy_type": "sidecar"}
+def _sync_status(peer: Peer, session: Session) -> dict[str, Any]:
+    status: dict[str, Any] = {
+        "cluster_id": peer.cluster or HOME,
+        "proxy": f"{peer.pod}.{peer.namespace}",
+        "proxy_type": peer.role,
+    }
     resources: dict[str, Any] = {}
     for kind, nonces in session.nonces.items():
         said = {"sent": nonces.sent, "acked": nonces.accepted, "lastError": session.refused.get(kind, "")}

@@ -105,7 +105,8 @@ class ControlPlane:
                 self._observe_in_passing(event.id, document, event.at)
                 return
             document = self._sound(event.id, document)
-        self._writes[event.resource_version] = Write(event.id, event.resource_version, event.at)
+        if not event.id.cluster:
+            self._writes[event.resource_version] = Write(event.id, event.resource_version, event.at)
         for branch in self._branches:
             branch.model.observe(event.id, document, event.resource_version, event.at)
         self._wake.set()
@@ -144,7 +145,7 @@ class ControlPlane:
         return tuple(self._nacks)
 
     def writes(self) -> tuple[Write, ...]:
-        """Return every write that makes a difference to istiod, in order."""
+        """Return every write to the own cluster that makes a difference to istiod, in order."""
         return tuple(self._writes.values())
 
     def deliveries(self) -> tuple[Delivery, ...]:

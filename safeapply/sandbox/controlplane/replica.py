@@ -2,7 +2,8 @@
 
 The model is Istio's, not a convenient one (ISTIO.md 0.2, 0.3, 7.1):
 
-* each kind of object is seen after its own lag, drawn for each write; within a kind the order is kept;
+* each kind of object is seen after its own lag, drawn for each write; within a kind the order is kept, and each
+  cluster of the mesh has informers of its own;
 * a snapshot is made when nothing was seen for 100 ms, and after 10 s in any case;
 * a proxy with nothing pending draws its own delay; whatever comes while it waits is merged into that one push,
   which sends the newest snapshot there is when its time has come.
@@ -16,9 +17,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeAlias
 
-from safeapply.resources.objects import Document, GroupKind, ResourceId
+from safeapply.resources.objects import Document, ResourceId
 from safeapply.sandbox.controlplane.draws import Draws
-from safeapply.sandbox.controlplane.snapshots import EMPTY, Snapshot
+from safeapply.sandbox.controlplane.snapshots import EMPTY, Snapshot, Source, source_of
 from safeapply.sandbox.controlplane.timeline import Timeline
 from safeapply.sandbox.delays import Delays
 
@@ -40,8 +41,8 @@ class Replica:
         self._timeline = timeline
         self._on_push = on_push
         self._objects: dict[ResourceId, Document] = {}
-        self._seen: dict[GroupKind, int] = {}
-        self._last_due: dict[GroupKind, float] = {}
+        self._seen: dict[Source, int] = {}
+        self._last_due: dict[Source, float] = {}
         self._on_their_way = 0
         self._unquiet_since: float | None = None
         self._last_seen = 0.0
@@ -70,16 +71,16 @@ class Replica:
 
     def observe(self, resource_id: ResourceId, document: Document | None, resource_version: int, at: float) -> None:
         """Let a write, or a deletion (None), be seen after its lag."""
-        kind = resource_id.group_kind
-        lag = self._draws.draw(self.delays.lag, f"lag/{self.number}/{kind}")
-        due = max(at + lag, self._last_due.get(kind, 0.0))
-        self._last_due[kind] = due
+        source = source_of(resource_id)
+        lag = self._draws.draw(self.delays.lag, f"lag/{self.number}/{'/'.join(filter(None, map(str, source)))}")
+        due = max(at + lag, self._last_due.get(source, 0.0))
+        self._last_due[source] = due
         self._on_their_way += 1
         self._timeline.at(due, partial(self._see, resource_id, document, resource_version))
 
     def observe_in_passing(self, resource_id: ResourceId, document: Document, at: float) -> None:
         """Let a write be seen that makes no difference: in order, but nothing is drawn and nothing is pushed."""
-        due = max(at, self._last_due.get(resource_id.group_kind, 0.0))
+        due = max(at, self._last_due.get(source_of(resource_id), 0.0))
         self._timeline.at(due, lambda _: self._objects.update({resource_id: document}))
 
     def _see(self, resource_id: ResourceId, document: Document | None, resource_version: int, now: float) -> None:
@@ -88,7 +89,7 @@ class Replica:
             self._objects.pop(resource_id, None)
         else:
             self._objects[resource_id] = document
-        self._seen[resource_id.group_kind] = resource_version
+        self._seen[source_of(resource_id)] = resource_version
         self._last_seen = now
         if self._unquiet_since is None:
             self._unquiet_since = now

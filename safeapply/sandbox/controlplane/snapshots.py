@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from safeapply.resources.objects import Document, GroupKind, ResourceId
 
-__all__ = ["EMPTY", "Snapshot", "Write", "is_watched", "same_for_istio"]
+__all__ = ["EMPTY", "Snapshot", "Source", "Write", "is_watched", "same_for_istio", "source_of"]
 
 WATCHED = {
     "": {"Pod", "Service"},
@@ -20,6 +21,10 @@ WATCHED = {
     },
 }  # fmt: skip
 """Everything that the translation reads; istiod has informers for these and for others that change nothing here."""
+OF_EVERY_CLUSTER = ""
+"""The group whose objects istiod reads in the other clusters of its mesh, too: Services and pods."""
+Source: TypeAlias = tuple[str, GroupKind]
+"""An informer: a cluster, and one kind of object there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,9 @@ class Write:
     """When it was committed, on the monotonic clock."""
 
     @property
-    def kind(self) -> GroupKind:
-        """Its kind."""
-        return self.id.group_kind
+    def source(self) -> Source:
+        """Where istiod sees it."""
+        return source_of(self.id)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,29 +47,39 @@ class Snapshot:
     """All objects as one replica has seen them, immutable. Two are never compared by content."""
 
     objects: Mapping[ResourceId, Document] = field(default_factory=dict)
-    seen: Mapping[GroupKind, int] = field(default_factory=dict)
-    """The last resource version of each kind."""
+    seen: Mapping[Source, int] = field(default_factory=dict)
+    """The last resource version of each kind, in each cluster: those of two clusters cannot be compared."""
 
     @property
     def resource_version(self) -> int:
-        """The highest resource version in it; lower ones of other kinds may be missing."""
-        return max(self.seen.values(), default=0)
+        """The highest resource version of the own cluster in it; lower ones of other kinds may be missing."""
+        return max((version for (cluster, _), version in self.seen.items() if not cluster), default=0)
 
     def covers(self, write: Write) -> bool:
         """Tell whether the write, or a later one of its kind, is in it."""
-        return self.seen.get(write.kind, 0) >= write.resource_version
+        return self.seen.get(write.source, 0) >= write.resource_version
 
     def of_kind(self, kind: str) -> Iterator[Document]:
         """Return the objects of a watched kind; the names of kinds are distinct across groups here."""
-        return (document for resource_id, document in self.objects.items() if resource_id.kind == kind)
+        return (document for _, document in self.with_places(kind))
+
+    def with_places(self, kind: str) -> Iterator[tuple[str, Document]]:
+        """Return the objects of a watched kind, each with its cluster."""
+        return ((one.cluster, document) for one, document in self.objects.items() if one.kind == kind)
 
 
 EMPTY = Snapshot()
 
 
 def is_watched(resource_id: ResourceId) -> bool:
-    """Tell whether istiod reads objects of this kind."""
-    return resource_id.kind in WATCHED.get(resource_id.group, ())
+    """Tell whether istiod reads objects of this kind, in its own cluster or in another."""
+    near = not resource_id.cluster or resource_id.group == OF_EVERY_CLUSTER
+    return near and resource_id.kind in WATCHED.get(resource_id.group, ())
+
+
+def source_of(resource_id: ResourceId) -> Source:
+    """Return where istiod sees an object."""
+    return resource_id.cluster, resource_id.group_kind
 
 
 def same_for_istio(old: Document, new: Document) -> bool:

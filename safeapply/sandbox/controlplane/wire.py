@@ -28,6 +28,7 @@ from google.protobuf import json_format
 from safeapply.errors import SandboxError
 from safeapply.sandbox.controlplane.sessions import Request, Response, Xds
 from safeapply.sandbox.controlplane.translation.metadata import Json
+from safeapply.sandbox.names import cluster_of_id, proxy_name
 
 __all__ = ["AdsServer", "Connection", "Encoder", "Peer"]
 
@@ -59,11 +60,13 @@ class Peer:
     pod: str
     namespace: str
     labels: Mapping[str, str]
+    cluster: str = ""
+    """The cluster of the pod; empty for istiod's own."""
 
     @property
     def proxy(self) -> str:
-        """``pod.namespace``."""
-        return f"{self.pod}.{self.namespace}"
+        """Its name, which no other proxy of the mesh has."""
+        return proxy_name(self.cluster, self.namespace, self.pod)
 
 
 class Connection(Protocol):
@@ -199,5 +202,7 @@ def _hand_over(message: Message, connection: Connection) -> None:
 def _peer(node: Message) -> Peer:
     role, _, identity, _ = node.id.split("~")
     pod, _, namespace = identity.rpartition(".")
-    labels = json_format.MessageToDict(node.metadata).get("LABELS") or {}
-    return Peer(role, pod, namespace, {str(key): str(value) for key, value in labels.items()})
+    metadata = json_format.MessageToDict(node.metadata)
+    labels = metadata.get("LABELS") or {}
+    cluster = cluster_of_id(str(metadata.get("CLUSTER_ID") or ""))
+    return Peer(role, pod, namespace, {str(key): str(value) for key, value in labels.items()}, cluster)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.sandbox.controlplane.draws import Draws
 from safeapply.sandbox.controlplane.replica import Replica
-from safeapply.sandbox.controlplane.snapshots import Snapshot, Write
+from safeapply.sandbox.controlplane.snapshots import Snapshot, Write, source_of
 from safeapply.sandbox.controlplane.timeline import Timeline
 from safeapply.sandbox.delays import Delays, Span
 
@@ -107,11 +107,11 @@ def test_kinds_overtake_each_other_and_writes_of_one_kind_do_not(seed: int) -> N
     for version in range(1, 9):
         model.write(RULE if version % 2 else ROUTE, version, version * 0.01)
     model.timeline.advance(FOREVER)
-    for kind in (RULE.group_kind, ROUTE.group_kind):
-        seen = [snapshot.seen.get(kind, 0) for _, snapshot, _ in model.pushes]
+    for source in map(source_of, (RULE, ROUTE)):
+        seen = [snapshot.seen.get(source, 0) for _, snapshot, _ in model.pushes]
         assert seen == sorted(seen)
     last = model.pushes[-1][1]
-    assert (last.seen[RULE.group_kind], last.seen[ROUTE.group_kind]) == (7, 8)
+    assert (last.seen[source_of(RULE)], last.seen[source_of(ROUTE)]) == (7, 8)
 
 
 def test_a_route_may_be_seen_before_the_rule_that_was_written_first() -> None:
@@ -123,7 +123,7 @@ def test_a_route_may_be_seen_before_the_rule_that_was_written_first() -> None:
         model.write(RULE, 1, 0.0)
         model.write(ROUTE, 2, 0.0)
         model.timeline.advance(FOREVER)
-        return RULE.group_kind not in model.pushes[0][1].seen
+        return source_of(RULE) not in model.pushes[0][1].seen
 
     assert {overtakes(seed) for seed in range(20)} == {True, False}
 

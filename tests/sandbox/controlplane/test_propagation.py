@@ -13,7 +13,7 @@ FIRST, SECOND = Write(RULE, 5, at=10.0), Write(ROUTE, 6, at=10.2)
 
 def push(proxy: str, due: float, *writes: Write, types: tuple[str, ...] = ("CDS",)) -> Delivery:
     """Return a delivery that contains these writes."""
-    seen = {each.kind: each.resource_version for each in writes}
+    seen = {each.source: each.resource_version for each in writes}
     return Delivery(proxy, 0, max(seen.values(), default=0), seen, due, due + 0.01, types)
 
 

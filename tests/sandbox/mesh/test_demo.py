@@ -21,7 +21,7 @@ def _write(version: int, at: float) -> Write:
 
 
 def _push(proxy: str, version: int, due: float) -> Delivery:
-    return Delivery(proxy, 0, version, {RULES: version}, due, due, ("CDS",))
+    return Delivery(proxy, 0, version, {("", RULES): version}, due, due, ("CDS",))
 
 
 def test_writes_are_grouped_by_what_had_arrived_everywhere() -> None:

@@ -102,7 +102,7 @@ async def eventually(fact: Callable[[], bool]) -> None:
 async def _kubelet(objects: _Objects, run: Path) -> AsyncIterator[Kubelet]:
     async with await Backends.start() as backends, Envoys(run=run) as envoys, asyncio.timeout(20):
         kubelet = Kubelet(
-            objects, run=run, backends=backends, envoys=envoys, xds_socket_of=lambda _: run / "nobody.sock"
+            objects, run=run, backends=backends, envoys=envoys, xds_socket_of=lambda *_: run / "nobody.sock"
         )
         objects.listener = kubelet.observe
         await kubelet.start()

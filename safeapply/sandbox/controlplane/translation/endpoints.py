@@ -60,12 +60,13 @@ class _Labelled:
 class Workloads:
     """All ready workloads, by namespace."""
 
-    def __init__(self, pods: Iterable[Document], entries: Iterable[Document]) -> None:
-        self._pods = _Labelled()
+    def __init__(self, pods: Iterable[tuple[str, Document]], entries: Iterable[Document]) -> None:
+        self._pods: defaultdict[str, _Labelled] = defaultdict(_Labelled)
+        """By cluster: a Service selects the pods of its own."""
         self._entries = _Labelled()
-        for pod in pods:
+        for cluster, pod in pods:
             if _is_ready(pod):
-                self._pods.add(namespace_of(pod), _of_pod(pod))
+                self._pods[cluster].add(namespace_of(pod), _of_pod(pod))
         for entry in entries:
             spec = entry.get("spec") or {}
             labels = (entry["metadata"].get("labels") or {}) | (spec.get("labels") or {})
@@ -86,12 +87,13 @@ class Workloads:
     def _select(self, service: Service) -> Iterator[Workload]:
         spec = service.document.get("spec") or {}
         if not service.is_entry:
-            selector = spec.get("selector")
-            yield from self._pods.matching(service.namespace, selector or {})
+            for cluster, selector in service.selectors:
+                yield from self._pods[cluster].matching(service.namespace, selector)
             return
         selector = (spec.get("workloadSelector") or {}).get("labels") or {}
         yield from self._entries.matching(service.namespace, selector)
-        yield from self._pods.matching(service.namespace, selector)
+        for pods in self._pods.values():
+            yield from pods.matching(service.namespace, selector)
         for endpoint in spec.get("endpoints") or ():
             yield _of_entry(endpoint, endpoint.get("labels") or {})
         if service.resolution is Resolution.DNS and not spec.get("endpoints") and not selector:

@@ -81,6 +81,8 @@ class Service:
     document: Document
     is_entry: bool
     """Whether a ServiceEntry made it."""
+    selectors: tuple[tuple[str, Mapping[str, str]], ...] = ()
+    """The clusters that have such a Service, and which of their pods each selects."""
 
     def port(self, number: int) -> Port | None:
         """Return the port with this number."""
@@ -92,10 +94,18 @@ class Service:
         return replace(self, ports=tuple(port for port in self.ports if port.number in wanted))
 
 
-def services_of(services: Iterable[Document], entries: Iterable[Document]) -> tuple[Service, ...]:
-    """Return the registry, oldest first."""
-    found = [_from_service(document) for document in services]
-    found += [service for document in entries for service in _from_entry(document)]
+def services_of(services: Iterable[tuple[str, Document]], entries: Iterable[Document]) -> tuple[Service, ...]:
+    """Return the registry, oldest first.
+
+    A Service of several clusters is one, that of the first, with the pods of all (istio ``mergeService``).
+    """
+    merged: dict[str, Service] = {}
+    for cluster, document in sorted(services, key=lambda one: one[0]):
+        own = _from_service(cluster, document)
+        known = merged.setdefault(own.host, own)
+        if known is not own:
+            merged[own.host] = replace(known, selectors=(*known.selectors, *own.selectors))
+    found = [*merged.values(), *(service for document in entries for service in _from_entry(document))]
     return tuple(sorted(found, key=lambda service: (age(service.document), service.host)))
 
 
@@ -124,7 +134,7 @@ def _rank(service: Service, client: str) -> tuple[bool, bool]:
     return service.namespace != client, service.is_entry
 
 
-def _from_service(document: Document) -> Service:
+def _from_service(cluster: str, document: Document) -> Service:
     spec, name, namespace = document.get("spec") or {}, name_of(document), namespace_of(document)
     address = str(spec.get("clusterIP") or cluster_ip(namespace, name))
     annotation = (document["metadata"].get("annotations") or {}).get(EXPORT_ANNOTATION, "")
@@ -137,6 +147,7 @@ def _from_service(document: Document) -> Service:
         export_to=tuple(to.strip() for to in annotation.split(",") if to.strip()),
         document=document,
         is_entry=False,
+        selectors=((cluster, spec.get("selector") or {}),),
     )
 
 

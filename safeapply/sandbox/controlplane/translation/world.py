@@ -36,7 +36,7 @@ class World:
     @cached_property
     def registry(self) -> tuple[Service, ...]:
         """All services, oldest first."""
-        return services_of(self._snapshot.of_kind("Service"), self._snapshot.of_kind("ServiceEntry"))
+        return services_of(self._snapshot.with_places("Service"), self._snapshot.of_kind("ServiceEntry"))
 
     @cached_property
     def rules(self) -> Rules:
@@ -51,7 +51,7 @@ class World:
     @cached_property
     def workloads(self) -> Workloads:
         """All ready workloads."""
-        return Workloads(self._snapshot.of_kind("Pod"), self._snapshot.of_kind("WorkloadEntry"))
+        return Workloads(self._snapshot.with_places("Pod"), self._snapshot.of_kind("WorkloadEntry"))
 
     @cached_property
     def gateways(self) -> tuple[Document, ...]:

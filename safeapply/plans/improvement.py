@@ -12,14 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from itertools import pairwise
+from heapq import merge
+from itertools import islice, pairwise
 from typing import Final, TypeAlias
 
 from safeapply.istio.kinds import Declaration
 from safeapply.plans.candidates import Candidate, joins, wide
 from safeapply.plans.groups import groups_of
 from safeapply.plans.plan import Plan
-from safeapply.plans.search import Way, shortest_way
+from safeapply.plans.search import Way, shortest_ways
 from safeapply.plans.transition import Transition
 from safeapply.plans.versions import Stage
 from safeapply.plans.writes import Constraint, Part, longest_chain, stages_of, writes_of
@@ -31,6 +32,8 @@ Group: TypeAlias = tuple[ResourceId, ...]
 
 LONGEST: Final = 12
 """More steps than any group that can be searched needs."""
+MOST_TRIED: Final = 12
+"""How many ways of one group are tried: each costs a proof."""
 
 
 class Pace(Enum):
@@ -69,13 +72,19 @@ def improved(first: Attempt, attempt: Callable[[Course], Attempt]) -> Attempt:
     if not first.stuck and not first.barriers:
         return first
     everything = groups_of(first.course.transition)
-    start = _apart(first, attempt, everything)
+    apart = _apart(first, attempt, everything)
+    better = apart is not None and (first.stuck or apart.barriers < first.barriers)
     groups = [group for group in everything if _can_be_searched(first.course, group)]
-    found = _freed(start, attempt, groups)
-    return first if found.stuck else _shortened(found, attempt, groups)
+    found = _freed(apart if apart is not None and better else first, attempt, groups)
+    if found.stuck:
+        return first
+    best = _shortened(found, attempt, groups)
+    if apart is None or better or not best.barriers:
+        return best
+    return min(best, _shortened(apart, attempt, groups), key=lambda one: one.barriers)
 
 
-def _apart(first: Attempt, attempt: Callable[[Course], Attempt], groups: Sequence[Group]) -> Attempt:
+def _apart(first: Attempt, attempt: Callable[[Course], Attempt], groups: Sequence[Group]) -> Attempt | None:
     """Try without what the graph asks for between groups: where no one object decides, it names them all."""
     member = {one: number for number, group in enumerate(groups) for one in group}
     bridges = first.course.transition.bridges
@@ -87,10 +96,9 @@ def _apart(first: Attempt, attempt: Callable[[Course], Attempt], groups: Sequenc
         or any(Stage.PINNED in bridges[one] for one in (c.first[0], c.then[0]))
     )
     if inside == first.course.routing:
-        return first
+        return None
     tried = attempt(replace(first.course, routing=inside))
-    better = first.stuck or tried.barriers < first.barriers
-    return tried if better and not tried.stuck else first
+    return None if tried.stuck else tried
 
 
 def _freed(first: Attempt, attempt: Callable[[Course], Attempt], groups: Sequence[Group]) -> Attempt:
@@ -109,15 +117,13 @@ def _freed(first: Attempt, attempt: Callable[[Course], Attempt], groups: Sequenc
 
 
 def _ways(course: Course, group: Group) -> Iterator[Course]:
-    """Yield the shortest way, and the one without bridges: no write of it can take a later one along.
+    """Yield the shortest ways, and those without bridges: no write of them can take a later one along.
 
-    Last comes one that writes one object after the other: where no Envoy shows that a write has arrived, it is
+    Last come those that write one object after the other: where no Envoy shows that a write has arrived, it is
     known to come before the next of its kind (``plans.arrivals``).
     """
     for pace in Pace:
-        found = _searched(course, group, LONGEST, pace)
-        if found is not None:
-            yield found
+        yield from _searched(course, group, LONGEST, pace)
 
 
 def _shortened(found: Attempt, attempt: Callable[[Course], Attempt], groups: Sequence[Group]) -> Attempt:
@@ -127,11 +133,11 @@ def _shortened(found: Attempt, attempt: Callable[[Course], Attempt], groups: Seq
     lengths = {group: _length(best.course, group, inside[group]) for group in groups}
     while best.barriers and lengths:
         group = max(lengths, key=lambda one: lengths[one])
-        course = _searched(best.course, group, lengths.pop(group)) if lengths[group] > 1 else None
-        tried = attempt(course) if course is not None else None
-        if tried is None or tried.stuck or tried.barriers > best.barriers:
+        tried = map(attempt, _searched(best.course, group, lengths.pop(group)))
+        shorter = next((one for one in tried if not one.stuck and one.barriers <= best.barriers), None)
+        if shorter is None:
             break
-        best = tried
+        best = shorter
     return best
 
 
@@ -161,21 +167,25 @@ def _can_be_searched(course: Course, group: Group) -> bool:
     return not any(one in roots or any(one in several for several in roots.values()) for one in group)
 
 
-def _searched(course: Course, group: Group, fewer_than: int, pace: Pace = Pace.FREE) -> Course | None:
-    """Return the course on which a group goes its shortest way."""
-    transition, rules = course.transition, _rules(course.transition, group)
-    if pace is not Pace.FREE:
-        ends = {one: joins(transition, one)[:2] for one in group}
-        way = shortest_way(transition, ends, fewer_than=fewer_than, singly=pace is Pace.SINGLY)
-        return _along(course, group, way) if way else None
+def _searched(course: Course, group: Group, fewer_than: int, pace: Pace = Pace.FREE) -> Iterator[Course]:
+    """Yield the courses on which a group goes its shortest ways."""
+    ways = _shortest(course.transition, group, fewer_than, pace)
+    courses = (_along(course, group, way) for way in ways)
+    return islice((one for one in courses if one is not None), MOST_TRIED)
+
+
+def _shortest(transition: Transition, group: Group, fewer_than: int, pace: Pace) -> Iterator[Way]:
     near = {one: joins(transition, one) for one in group}
+    if pace is not Pace.FREE:
+        ends = {one: several[:2] for one, several in near.items()}
+        return shortest_ways(transition, ends, fewer_than=fewer_than, singly=pace is Pace.SINGLY)
+    rules = _rules(transition, group)
     far = {one: wide(transition, one, rules) for one in group}
-    found = shortest_way(transition, near, fewer_than=fewer_than)
-    if far != near:
-        # What widens more than it has to is written only where it saves a step.
-        shorter = shortest_way(transition, far, fewer_than=len(found) if found else fewer_than)
-        found = shorter or found
-    return _along(course, group, found) if found else None
+    found = shortest_ways(transition, near, fewer_than=fewer_than)
+    if far == near:
+        return found
+    # What widens more than it has to is written only where it saves a step.
+    return merge(found, shortest_ways(transition, far, fewer_than=fewer_than), key=len)
 
 
 def _rules(transition: Transition, group: Group) -> tuple[ResourceId, ...]:

@@ -268,7 +268,7 @@ class _Moment:
         """Tell whether the routes of a domain are as expected."""
         match expected:
             case RouteRefers(host=host, cluster=name):
-                return host not in {domain, None} or (host, name) in self._named(views, domain)
+                return host not in {domain, None} or self._refers(views, domain, host, name)
             case RouteReleased(host=host, cluster=name):
                 return host not in {domain, None} or (host, name) not in self._named(views, domain)
             case ClusterUnreferenced(cluster=name):
@@ -276,11 +276,23 @@ class _Moment:
             case _:
                 return True
 
+    def _refers(self, views: Views, domain: Host, host: Host | None, name: ClusterName) -> bool:
+        """Tell whether a domain can name a cluster; where no VirtualService serves a port, istiod's own does."""
+        references, parts = tuple(self._references(views, domain)), parse_cluster(name)
+        ports = {r.port for r in references if r.domain == domain}
+        if parts and (parts.host, parts.subset) == (domain, "") and parts.port not in ports:
+            return True
+        return any((r.domain, r.cluster) == (host, name) for r in references)
+
     def _named(self, views: Views, domain: Host) -> set[tuple[Host | None, ClusterName]]:
         """Return what the routes of a domain name, but for its default route (ISTIO.md 4.4)."""
         return {
             (reference.domain, reference.cluster)
-            for route in self.place.routes_of(domain)
-            for reference in views.references(self.one, route)
-            if reference.domain in {domain, None} and (reference.subset or reference.host != domain)
+            for reference in self._references(views, domain)
+            if reference.subset or reference.host != domain
         }
+
+    def _references(self, views: Views, domain: Host) -> Iterator[Reference]:
+        """Yield what the VirtualServices of a domain name for it, or for the connections to its hosts."""
+        for route in self.place.routes_of(domain):
+            yield from (r for r in views.references(self.one, route) if r.domain in {domain, None})

@@ -1,9 +1,10 @@
-"""The shortest way of a few objects from live to desired, by looking at all ways (DESIGN 4.4).
+"""The shortest ways of a few objects from live to desired, by looking at all ways (DESIGN 4.4).
 
 A node gives each object one of its versions. Two nodes have an edge where the writes between them may arrive in any
 order and each request that has to be served is served: what the routes of any mixture ask for, the rules of every
 mixture give. A way of the fewest edges has the fewest barriers that any plan can have with these versions; of those
-that are equally short the one with the fewest writes is taken.
+that are equally short the ones with the fewest writes come first. What their barriers would prove is not known
+here, so there is more than one to try, and after the shortest come longer ones.
 
 What a mixture asks for and gives is found once for each choice of versions, and as bits, so that an edge costs a
 few operations on numbers. The verifier looks at the plan that comes of it as at any other.
@@ -27,42 +28,45 @@ from safeapply.istio.serving import Request, is_served, served
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.view import Views
 from safeapply.plans.candidates import Candidate
+from safeapply.plans.paths import Node, shortest_paths
 from safeapply.plans.transition import Transition
 from safeapply.resources.objects import ResourceId
 from safeapply.xds.names import ClusterName, parse_cluster
 
-__all__ = ["MOST_NODES", "Way", "shortest_way"]
+__all__ = ["MOST_NODES", "Way", "shortest_ways"]
 
 MOST_NODES: Final = 3000
 """A group with more choices of versions is not searched."""
 
-Node: TypeAlias = tuple[int, ...]
 Way: TypeAlias = tuple[Mapping[ResourceId, Candidate], ...]
 """Steps: what each of them writes."""
 
 LIVE, DESIRED = 0, 1
 
 
-def shortest_way(
+def shortest_ways(
     transition: Transition,
     candidates: Mapping[ResourceId, Sequence[Candidate]],
     *,
     fewer_than: int,
     singly: bool = False,
-) -> Way | None:
-    """Return the shortest way from live to desired that is safe at every step, or None.
+) -> Iterator[Way]:
+    """Yield ways from live to desired that are safe at every step, the shortest first.
+
+    Of those that are equally short, the ones with the fewest writes come first (``plans.paths`` for how many).
 
     Args:
         transition: from live to desired.
         candidates: the versions of each object of a group: live, desired, and others.
         fewer_than: how many steps are too many.
-        singly: take the shortest of the ways whose every step writes one object.
+        singly: take only ways whose every step writes one object.
     """
     if prod(map(len, candidates.values())) > MOST_NODES:
-        return None
+        return
     space = _Space.of(transition, candidates, singly=singly)
-    nodes = _path(space, fewer_than)
-    return None if nodes is None else tuple(space.writes(*pair) for pair in pairwise(nodes))
+    start, end = (LIVE,) * len(space.names), (DESIRED,) * len(space.names)
+    for nodes in shortest_paths(start, end, space.neighbours, fewer_than=fewer_than):
+        yield tuple(space.writes(*pair) for pair in pairwise(nodes))
 
 
 @dataclass(slots=True)
@@ -87,6 +91,7 @@ class _Space:
     given: dict[Node, int] = field(default_factory=dict)
     asked_between: dict[tuple[Node, Node], int | None] = field(default_factory=dict)
     given_between: dict[tuple[Node, Node], int] = field(default_factory=dict)
+    beside: dict[Node, tuple[Node, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -123,7 +128,13 @@ class _Space:
         choices = (range(len(c)) if asks else (0,) for c, asks in zip(self.candidates, self.asking, strict=True))
         self.asked = {node: self._asked(node) for node in product(*choices)}
 
-    def neighbours(self, node: Node) -> Iterator[Node]:
+    def neighbours(self, node: Node) -> tuple[Node, ...]:
+        """Return the nodes that one step can lead to."""
+        if node not in self.beside:
+            self.beside[node] = tuple(self._neighbours(node))
+        return self.beside[node]
+
+    def _neighbours(self, node: Node) -> Iterator[Node]:
         """Yield the nodes that one step can lead to; what is not safe in part is not safe in whole."""
         waiting = [(node, 0)]
         while waiting:
@@ -205,32 +216,6 @@ class _Space:
     def _snapshot(self, node: Node) -> Snapshot:
         chosen = zip(self.names, self.candidates, node, strict=True)
         return self.base.where({name: (known[number].declaration,) for name, known, number in chosen})
-
-
-def _path(space: _Space, fewer_than: int) -> list[Node] | None:
-    """Return the nodes of a shortest way, with the fewest writes of all that are as short."""
-    start, end = (LIVE,) * len(space.names), (DESIRED,) * len(space.names)
-    come: dict[Node, tuple[int, Node | None]] = {start: (0, None)}
-    edge = [start]
-    for _ in range(fewer_than - 1):
-        layer: dict[Node, tuple[int, Node | None]] = {}
-        for node in edge:
-            for following in space.neighbours(node):
-                writes = come[node][0] + sum(a != b for a, b in zip(node, following, strict=True))
-                if following not in come and (following not in layer or writes < layer[following][0]):
-                    layer[following] = (writes, node)
-        come |= layer
-        if end in layer:
-            return _trail(come, end)
-        edge = list(layer)
-    return None
-
-
-def _trail(come: Mapping[Node, tuple[int, Node | None]], node: Node) -> list[Node]:
-    trail = [node]
-    while (before := come[trail[-1]][1]) is not None:
-        trail.append(before)
-    return trail[::-1]
 
 
 def _half(node: Node, counts: Sequence[bool]) -> Node:

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from heapq import merge
 from itertools import islice, pairwise
+from math import prod
 from typing import Final, TypeAlias
 
-from safeapply.istio.kinds import Declaration
+from safeapply.istio.kinds import DESTINATION_RULE, Declaration
 from safeapply.plans.candidates import Candidate, joins, wide
 from safeapply.plans.groups import groups_of
 from safeapply.plans.plan import Plan
-from safeapply.plans.search import Way, shortest_ways
+from safeapply.plans.search import MOST_NODES, Way, shortest_ways
 from safeapply.plans.transition import Transition
 from safeapply.plans.versions import Stage
 from safeapply.plans.writes import Constraint, Part, longest_chain, stages_of, writes_of
@@ -29,6 +30,7 @@ from safeapply.resources.objects import Resource, ResourceId
 __all__ = ["Attempt", "Course", "improved"]
 
 Group: TypeAlias = tuple[ResourceId, ...]
+Candidates: TypeAlias = Mapping[ResourceId, Sequence[Candidate]]
 
 LONGEST: Final = 12
 """More steps than any group that can be searched needs."""
@@ -180,12 +182,19 @@ def _shortest(transition: Transition, group: Group, fewer_than: int, pace: Pace)
         ends = {one: several[:2] for one, several in near.items()}
         return shortest_ways(transition, ends, fewer_than=fewer_than, singly=pace is Pace.SINGLY)
     rules = _rules(transition, group)
-    far = {one: wide(transition, one, rules) for one in group}
+    far = _fitting(near, {one: wide(transition, one, rules) for one in group})
     found = shortest_ways(transition, near, fewer_than=fewer_than)
     if far == near:
         return found
     # What widens more than it has to is written only where it saves a step.
     return merge(found, shortest_ways(transition, far, fewer_than=fewer_than), key=len)
+
+
+def _fitting(near: Candidates, far: Candidates) -> Candidates:
+    """Return what can be searched: where all is too much, only rules may widen more than they have to."""
+    if prod(map(len, far.values())) <= MOST_NODES:
+        return far
+    return {one: far[one] if one.group_kind == DESTINATION_RULE else near[one] for one in far}
 
 
 def _rules(transition: Transition, group: Group) -> tuple[ResourceId, ...]:

@@ -82,6 +82,8 @@ class RolloutStarted(LineBase, frozen=True, kw_only=True):
     """The first step is next."""
 
     steps: tuple[PlannedStep, ...]
+    left: tuple[PlannedStep, ...]
+    """What another run is to do, where only some phases were asked for."""
 
 
 class PlannedAgain(_OfStep, frozen=True, kw_only=True):
@@ -89,6 +91,7 @@ class PlannedAgain(_OfStep, frozen=True, kw_only=True):
 
     why: str
     steps: tuple[PlannedStep, ...]
+    left: tuple[PlannedStep, ...]
 
 
 class StepBegan(_OfStep, frozen=True, kw_only=True):
@@ -178,6 +181,8 @@ class Result(LineBase, frozen=True, kw_only=True):
     objects: tuple[ObjectResult, ...]
     refusals: tuple[str, ...]
     """Why nothing was written, one sentence each."""
+    left: tuple[PlannedStep, ...]
+    """What another run is to do, where only some phases were asked for."""
 
 
 Line: TypeAlias = (

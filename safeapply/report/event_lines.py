@@ -13,7 +13,7 @@ from typing import Any, Final, assert_never
 
 import msgspec
 
-from safeapply.plans.plan import Plan
+from safeapply.plans.plan import Plan, Step
 from safeapply.report.event_format import (
     SCHEMA,
     BarrierOpened,
@@ -103,6 +103,7 @@ class EventLines:
             outcome=_outcome(plan, told, planned=would_be is not None),
             objects=tuple(ObjectResult(str(one), word) for one, word in words.items()),
             refusals=tuple(one.request for one in plan.refusals),
+            left=_steps(plan.left),
         )
         return _encoded(line)
 
@@ -131,9 +132,10 @@ def _line(event: Event, head: dict[str, Any]) -> Line:  # noqa: C901, PLR0911, P
         case Queued(why=why, patience=patience):
             return LockAwaited(**head, why=why, patience_seconds=_rounded(patience))
         case PlanStarted(plan=plan):
-            return RolloutStarted(**head, steps=_steps(plan))
+            return RolloutStarted(**head, steps=_steps(plan.steps), left=_steps(plan.left))
         case Replanned(step=step, why=why, plan=plan):
-            return PlannedAgain(**head, step=step, why=why, steps=_steps(plan)[step - 1 :])
+            to_come = _steps(plan.steps[step - 1 :])
+            return PlannedAgain(**head, step=step, why=why, steps=to_come, left=_steps(plan.left))
         case StepStarted(step=step, total=total, phase=phase):
             return StepBegan(**head, step=step, steps=total, phase=phase.value)
         case Waiting(step=step, converged=converged, total=total, stragglers=behind):
@@ -176,14 +178,14 @@ def _written(event: Wrote, head: dict[str, Any]) -> ObjectWritten:
     )
 
 
-def _steps(plan: Plan) -> tuple[PlannedStep, ...]:
+def _steps(steps: Iterable[Step]) -> tuple[PlannedStep, ...]:
     return tuple(
         PlannedStep(
             phase=step.phase.value,
             why=step.why,
             writes=tuple(PlannedWrite(o.action.value, str(o.resource.id), o.bridge) for o in step.operations),
         )
-        for step in plan.steps
+        for step in steps
     )
 
 

@@ -31,9 +31,26 @@ def _lines(plan: Plan) -> Iterator[str]:
     for number, step in enumerate(plan.steps, 1):
         yield from _subgraph(number, step)
         before = yield from _wait(f"wait{number}", before, _told(step), f"step{number}")
-    yield "desired([desired])"
     settled = [*map(rolled_out, plan.workloads), *map(expectation, plan.settled)]
-    yield from _wait("waitdone", before, settled, "desired")
+    if plan.left:
+        settled += _soak(plan.left[0])
+        yield "left([left for another run])"
+        yield from _wait("waitdone", before, settled, "left")
+        yield from _left(plan)
+    else:
+        yield "desired([desired])"
+        yield from _wait("waitdone", before, settled, "desired")
+
+
+def _left(plan: Plan) -> Iterator[str]:
+    """Yield the steps of another run, behind broken arrows: it reads the mesh anew, and waits for what it needs."""
+    before = "left"
+    for number, step in enumerate(plan.left, len(plan.steps) + 1):
+        yield from _subgraph(number, step)
+        yield f"{before} -.-> step{number}"
+        before = f"step{number}"
+    yield "desired([desired])"
+    yield f"{before} -.-> desired"
 
 
 def _subgraph(number: int, step: Step) -> Iterator[str]:
@@ -59,8 +76,11 @@ def _wait(name: str, before: str, told: list[str], after: str) -> Generator[str,
 
 def _told(step: Step) -> list[str]:
     expected: tuple[Expectation, ...] = step.expectations
-    soak = [f"then {duration(step.soak_seconds)} for requests under way"] if step.soak_seconds else []
-    return [*map(rolled_out, step.workloads), *map(expectation, expected), *soak]
+    return [*map(rolled_out, step.workloads), *map(expectation, expected), *_soak(step)]
+
+
+def _soak(step: Step) -> list[str]:
+    return [f"then {duration(step.soak_seconds)} for requests under way"] if step.soak_seconds else []
 
 
 def _quoted(*lines: str) -> str:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from safeapply.plans.phases import in_phases
 from safeapply.plans.plan import Phase, Plan, Step
 from safeapply.report.outcome import outcome_document
+from safeapply.report.plan_mermaid import plan_mermaid
 from safeapply.report.plan_page import plan_page
 from safeapply.report.plan_text import plan_text
 from safeapply.report.standing import left_over
@@ -42,6 +43,9 @@ def test_what_is_left_is_told_with_what_does_it() -> None:
     assert left_over(RENAMED) == ""
     assert left_over(first) in plan_page(first, live={})
     assert outcome_document((), first)["left"] == ["narrow"]
+    assert 'subgraph step3["3 narrow: 1 write"]' in plan_mermaid(first)
+    assert "step2 --> waitdone --> left\n" in plan_mermaid(first)
+    assert "left -.-> step3\n" in plan_mermaid(first)
     assert "Left for another run\n  narrow     destinationrule default/reviews" in plan_text(first, live={})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -17,7 +18,7 @@ from safeapply.istio.proxies import ProxyId
 from safeapply.plans.plan import Phase, Plan, Refusal
 from safeapply.report.event_format import SCHEMA, events_schema
 from safeapply.report.event_lines import NAMED, EventLines
-from safeapply.rollout.events import Event, Straggler, Waiting
+from safeapply.rollout.events import Event, PlanStarted, Straggler, Waiting
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "events.schema.json"
 BEGUN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -73,6 +74,18 @@ def test_a_rollout_is_told_in_order_from_its_start_to_its_result() -> None:
     }
     assert told[-1]["outcome"] == "settled"
     assert told[-1]["objects"] == [{"resource": str(RULE), "result": "configured"}]
+
+
+def test_what_is_left_for_another_run_is_told_at_the_start_and_in_the_end() -> None:
+    """By the steps, as those that are done; nothing where nothing is left."""
+    part = replace(PLAN, steps=PLAN.steps[:1], left=PLAN.steps[1:])
+    began, result = lines(PlanStarted(0.0, part), plan=part)
+    assert began["left"] == result["left"]
+    assert [(one["phase"], [write["resource"] for write in one["writes"]]) for one in result["left"]] == [
+        ("narrow", [str(RULE)])
+    ]
+    validator().validate(result)
+    assert lines()[0]["left"] == []
 
 
 def test_a_line_stays_small_however_many_proxies_are_behind() -> None:

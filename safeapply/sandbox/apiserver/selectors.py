@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from safeapply.resources.objects import Document, Namespace
+from safeapply.resources.objects import Document, GroupKind, Namespace
+from safeapply.sandbox.apiserver.events import CORE_EVENT, EVENT
 from safeapply.sandbox.apiserver.kinds import POD, Kind
 from safeapply.sandbox.apiserver.statuses import bad_request
 
@@ -16,7 +17,13 @@ __all__ = ["Selection", "selection_of"]
 _Test: TypeAlias = Callable[[Document], bool]
 
 _FIELDS: Final = frozenset({"metadata.name", "metadata.namespace"})
-_POD_FIELDS: Final = frozenset({"spec.nodeName", "spec.serviceAccountName", "status.phase", "status.podIP"})
+_OBJECT: Final = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+_FIELDS_OF: Final[Mapping[GroupKind, frozenset[str]]] = {
+    POD: frozenset({"spec.nodeName", "spec.serviceAccountName", "status.phase", "status.podIP"}),
+    CORE_EVENT: frozenset({*(f"involvedObject.{key}" for key in _OBJECT), "reason", "reportingComponent", "type"}),
+    EVENT: frozenset({*(f"regarding.{key}" for key in _OBJECT), "reason", "reportingController", "type"}),
+}
+"""Besides those of every kind: ``conversion.go`` in kubernetes ``pkg/apis/core/v1`` and ``pkg/apis/events/v1``."""
 
 _COMMA_OUTSIDE_SETS: Final = re.compile(r",(?![^(]*\))")
 _EQUAL: Final = re.compile(r"([^\s!=]+)\s*(==?|!=)\s*([^\s!=]*)")
@@ -68,7 +75,7 @@ def _field_test(text: str, kind: Kind) -> _Test:
     if found is None:
         raise bad_request(f"invalid field selector: {text!r}")
     path, operator, value = found.groups()
-    if path not in (_FIELDS | _POD_FIELDS if kind.group_kind == POD else _FIELDS):
+    if path not in _FIELDS and path not in _FIELDS_OF.get(kind.group_kind, ()):
         raise bad_request(f"field label not supported: {path}")
     return lambda document: (_field(document, path) == value) == (operator != "!=")
 

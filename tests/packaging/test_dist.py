@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -85,6 +86,22 @@ async def test_the_single_file_needs_python_alone(dist: Dist, tmp_path: Path) ->
     environment = {"PEX_ROOT": "/tmp/pex", "PATH": "/usr/bin:/bin"}
     ended = await contain((*command, "version"), environment=environment, mounts=mounts, image=())
     assert (ended.code, ended.out) == (0, f"safeapply {__version__}\n"), ended.err
+
+
+def test_pipx_runs_the_wheel(dist: Dist, tmp_path: Path) -> None:
+    """In an environment that it makes for the run, with the newest dependencies that the wheel allows."""
+    command = (sys.executable, "-m", "pipx", "run", "--spec", dist.one("*.whl"), "safeapply")
+    homes = {f"PIPX_{name}": str(tmp_path / name) for name in ("HOME", "BIN_DIR", "MAN_DIR")}
+
+    def run(*arguments: str | Path) -> str:
+        said = subprocess.run(
+            (*command, *arguments), env={**os.environ, **homes}, capture_output=True, text=True, check=False
+        )
+        assert said.returncode == 0, said.stderr
+        return said.stdout
+
+    assert run("version") == f"safeapply {__version__}\n"
+    assert "No changes" in run("plan", "--live", MANIFESTS, "-f", MANIFESTS, "--skip-checks")
 
 
 def test_without_the_extra_the_embedded_mesh_says_what_to_install(dist: Dist) -> None:

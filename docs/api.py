@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import textwrap
 import typing
 from collections.abc import Iterator
+from itertools import pairwise
 
 import safeapply
 from safeapply import aio
 from safeapply.aio.options import Connecting, Reaching, Recording, Rolling
+from safeapply.checks.findings import Finding
+from safeapply.plans.plan import Caution, Operation, Plan, Refusal, Step
+from safeapply.rollout.events import Event
 
 HEAD = """\
 # The library
@@ -24,9 +30,9 @@ Every function is there twice: in `safeapply` it blocks, in `safeapply.aio` it i
 Manifests are a path, or YAML text (a string with a line break), or an object as a dict, or any number of these.
 Importing sets nothing up, and nothing is printed or asked: who calls `apply` agrees to every plan that is safe.
 
-Errors are in `safeapply.errors`, all of them `SafeApplyError`: `str(error)` is what the command would say, and
-`error.exit_code` how it would end. A task that is cancelled, and a blocking function at Ctrl-C, stops before its
-next write; the same call made again goes on from there.
+Errors are in `safeapply.errors` ([all of them](errors.md)), each a `SafeApplyError`: `str(error)` is what the command
+would say, and `error.exit_code` how it would end. A task that is cancelled, and a blocking function at Ctrl-C, stops
+before its next write; the same call made again goes on from there.
 
 This page is made of the docstrings by `python -m docs.captures`.
 """
@@ -102,16 +108,53 @@ def _type(annotation: typing.Any) -> str:  # noqa: ANN401  what a TypedDict hold
 
 def _values() -> Iterator[str]:
     """Tell of what the functions give."""
-    yield "## `safeapply.Rollout`\n"
-    yield f"{_told(aio.Rollout)}\n"
-    for name in ("plan", "events", "written", "seconds"):
-        member = inspect.getattr_static(aio.Rollout, name)
-        told = inspect.getdoc(member) if isinstance(member, property) else FIELDS[name]
-        yield f"- `{name}`: {told}"
+    yield "## Values\n"
+    yield "What functions return and events carry: frozen dataclasses.\n"
+    for home, kind in VALUES:
+        yield from _value(f"{home}.{kind.__name__}", kind)
+    yield "## Events\n"
+    yield "An `Event` is one of these, all in `safeapply.rollout.events`; `at` is in seconds on the rollout's clock.\n"
+    for kind in typing.get_args(Event):
+        yield from _value(kind.__name__, kind)
+
+
+def _value(name: str, kind: type) -> Iterator[str]:
+    yield f"### `{name}`\n"
+    yield f"{_told(kind)}\n"
+    yield from (f"- `{one}`{f': {told}' if told else ''}" for one, told in _members(kind))
     yield ""
 
 
-FIELDS = {
-    "plan": "the `Plan` that was made at first; no steps where there was nothing to do",
-    "events": "all that happened, as a tuple of `Event`; empty for a dry-run",
-}
+def _members(kind: type) -> Iterator[tuple[str, str]]:
+    """Yield the fields of a dataclass with their types, its properties, and what is said of each."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(tree, ast.ClassDef)
+    for node, following in pairwise([*tree.body, ast.Pass()]):
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=form):
+                yield f"{name}: {ast.unparse(form)}", _string(following)
+            case ast.FunctionDef(name=name, returns=ast.expr() as form):
+                if isinstance(member := getattr(kind, name), property):
+                    yield f"{name}: {ast.unparse(form)}", inspect.getdoc(member) or ""
+            case _:
+                pass
+
+
+def _string(node: ast.stmt) -> str:
+    """Return what is said below a field, in one line; nothing where another statement follows."""
+    match node:
+        case ast.Expr(value=ast.Constant(value=str(text))):
+            return " ".join(text.split())
+        case _:
+            return ""
+
+
+VALUES = (
+    ("safeapply", aio.Rollout),
+    ("safeapply", Plan),
+    ("safeapply", Step),
+    ("safeapply.plans.plan", Operation),
+    ("safeapply.plans.plan", Refusal),
+    ("safeapply.plans.plan", Caution),
+    ("safeapply", Finding),
+)

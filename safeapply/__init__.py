@@ -1,9 +1,9 @@
 """safeapply: ``kubectl apply`` for Istio meshes, without lost requests.
 
 The library under the command: ``plan``, ``apply``, ``delete``, ``rollback``, ``check`` and ``wait``, and the same
-in ``safeapply.aio`` for scripts that have an event loop. Errors are in ``safeapply.errors``, with an ``exit_code``.
-Everything else is the tool's own business. Importing does nothing but name things: they are loaded when they are
-first used (PEP 562).
+in ``safeapply.aio`` for scripts that have an event loop. Errors are in ``safeapply.errors``, with an ``exit_code``;
+what an ``Event`` may be, in ``safeapply.rollout.events``. Everything else is the tool's own business. Importing
+does nothing but name things: they are loaded when they are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -65,3 +65,8 @@ def __getattr__(name: str) -> object:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return what can be loaded, for completion; not only what was."""
+    return __all__

@@ -50,7 +50,7 @@ class Step:
     expectations: tuple[Expectation, ...]
     """Preconditions, read from the proxies; empty where the order of the writes alone is enough."""
     soak_seconds: float
-    """How long to wait after the expectations hold: requests parked in a filter (ENVOY.md 2)."""
+    """How long to wait after the expectations hold: for requests parked in one of an Envoy's filters."""
     why: str
     without: str = ""
     """What would fail if these writes were made together with those of the step before; empty if not asked."""

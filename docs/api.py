@@ -30,9 +30,9 @@ Every function is there twice: in `safeapply` it blocks, in `safeapply.aio` it i
 Manifests are a path, or YAML text (a string with a line break), or an object as a dict, or any number of these.
 Importing sets nothing up, and nothing is printed or asked: who calls `apply` agrees to every plan that is safe.
 
-Errors are in `safeapply.errors` ([all of them](errors.md)), each a `SafeApplyError`: `str(error)` is what the command
-would say, and `error.exit_code` how it would end. A task that is cancelled, and a blocking function at Ctrl-C, stops
-before its next write; the same call made again goes on from there.
+Errors are in `safeapply.errors` ([all of them](errors.md)), each a `SafeApplyError`: `str(error)` is what the
+command would say, and `error.exit_code` how it would end. A task that is cancelled, and a blocking function at
+Ctrl-C, stops before its next write; the same call made again goes on from there.
 
 This page is made of the docstrings by `python -m docs.captures`.
 """
@@ -113,7 +113,7 @@ def _values() -> Iterator[str]:
     for home, kind in VALUES:
         yield from _value(f"{home}.{kind.__name__}", kind)
     yield "## Events\n"
-    yield "An `Event` is one of these, all in `safeapply.rollout.events`; `at` is in seconds on the rollout's clock.\n"
+    yield "An `Event` is one of these, all in `safeapply.rollout.events`; `at` is in seconds on one clock.\n"
     for kind in typing.get_args(Event):
         yield from _value(kind.__name__, kind)
 
@@ -127,8 +127,9 @@ def _value(name: str, kind: type) -> Iterator[str]:
 
 def _members(kind: type) -> Iterator[tuple[str, str]]:
     """Yield the fields of a dataclass with their types, its properties, and what is said of each."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-    assert isinstance(tree, ast.ClassDef)
+    (tree,) = (
+        one for one in ast.parse(textwrap.dedent(inspect.getsource(kind))).body if isinstance(one, ast.ClassDef)
+    )
     for node, following in pairwise([*tree.body, ast.Pass()]):
         match node:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=form):

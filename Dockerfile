@@ -1,5 +1,8 @@
 # What the examples' Jobs run: no root, no shell, nothing written. Built by: make dist && docker build --tag safeapply:0.1.0 .
-FROM python:3.13.9-slim-trixie AS build
+# By its tag, because a digest can only be had from the registry: with one that you have looked up and checked,
+# --build-arg PYTHON=python@sha256:... pins it. All that is installed on top is pinned by digest.
+ARG PYTHON=python:3.13.9-slim-trixie
+FROM ${PYTHON} AS build
 COPY container/requirements.txt dist/*.whl /build/
 WORKDIR /build
 # Bytecode is made here, because nobody can write it later.
@@ -9,7 +12,7 @@ RUN python -m venv --without-pip /opt/safeapply \
     && python -m pip --python /opt/safeapply/bin/python install --no-cache-dir --no-deps --no-index ./*.whl \
     && /opt/safeapply/bin/python -m compileall -q /opt/safeapply
 
-FROM python:3.13.9-slim-trixie
+FROM ${PYTHON}
 LABEL org.opencontainers.image.title="safeapply" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/safeapply /opt/safeapply

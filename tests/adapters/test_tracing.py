@@ -98,6 +98,33 @@ def test_the_command_sends_its_spans_to_the_collector_within_the_pipelines_span(
     assert root.parent_span_id.hex() == SPAN
 
 
+def test_a_script_finds_the_rollout_within_its_own_span(cluster: Cluster) -> None:
+    """In its own provider, which goes on afterwards; each write with its object."""
+    program = f"""
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+provider, exporter = TracerProvider(), InMemorySpanExporter()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+trace.set_tracer_provider(provider)
+
+import safeapply
+
+with trace.get_tracer("deploy").start_as_current_span("deploy") as deploy:
+    safeapply.apply({files(cluster.directory / "four", config("four"))!r}, kubeconfig={str(cluster.kubeconfig)!r})
+spans = {{span.name: span for span in exporter.get_finished_spans()}}
+rollout, step = spans["safeapply rollout"], spans["safeapply step 1 widen"]
+assert rollout.parent == deploy.get_span_context()
+assert step.parent == rollout.context
+(write,) = step.events
+assert "configmap" in str(write.attributes).lower()
+assert spans["deploy"].end_time >= rollout.end_time
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_a_collector_that_is_not_there_fails_nothing(cluster: Cluster) -> None:
     """The rollout is done, and its result told."""
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}

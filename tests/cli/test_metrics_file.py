@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.cli.clusters import files, safeapply
 from tests.sandbox.apiserver.cluster import Cluster
@@ -36,6 +37,7 @@ def test_the_figures_of_a_rollout_are_written_over_the_last_ones(cluster: Cluste
     asked = safeapply(cluster, "apply", "-f", other, "--metrics-file", str(metrics))
     assert asked.code == 2
     assert {"safeapply_rollout_exit_code 2", "safeapply_rollout_writes 0"} <= set(metrics.read_text().splitlines())
+    assert list(text_string_to_metric_families(metrics.read_text()))  # type: ignore[no-untyped-call]
     assert [one.name for one in metrics.parent.iterdir()] == ["rollout.prom"]
     assert metrics.stat().st_mode & 0o777 == 0o644
 

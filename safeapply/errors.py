@@ -5,6 +5,7 @@
     ├── ManifestsError             faults in the files, all of them at once      exit 1
     ├── ClusterError               the API server                                exit 1
     │   ├── ClusterUnreachableError
+    │   │   └── RemoteUnreachableError  another cluster of the mesh              exit 3
     │   ├── ForbiddenError         the user lacks rights
     │   ├── RejectedError          the API server refused one object
     │   ├── ClusterChangedError    an object is not what the plan saw            exit 5
@@ -46,6 +47,7 @@ __all__ = [
     "Refused",
     "RefusedError",
     "RejectedError",
+    "RemoteUnreachableError",
     "RolledBackError",
     "SafeApplyError",
     "SandboxError",
@@ -107,6 +109,21 @@ class ClusterUnreachableError(ClusterError):
     """No API server answered at the address of the kubeconfig."""
 
     next_step = "Look at `--context`, `--kubeconfig` and the network, and run the same command again"
+
+
+class RemoteUnreachableError(ClusterUnreachableError):
+    """Another cluster of the mesh does not tell which proxies it has, so nothing more is written."""
+
+    next_step = "Look at the cluster that is named, and run the same command again; the mesh is in a safe state"
+    exit_code = 3
+
+    def __init__(self, cluster: str, reason: str) -> None:
+        self.cluster = cluster
+        self.reason = reason
+        super().__init__(
+            f"cluster {cluster} of the mesh cannot be read ({reason}): what its proxies use is not known, so "
+            "nothing more is written; the mesh is in a safe state. When it answers, run the same command again"
+        )
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -189,7 +206,7 @@ class StalePlanError(ClusterError):
 class ProxyError(SafeApplyError):
     """One proxy could not be asked; the barrier counts it as unknown, never as absent."""
 
-    next_step = "Look at the pod that is named; if it shall not count, `--exclude NAMESPACE/POD`"
+    next_step = "Look at the pod that is named; if it shall not count, `--exclude [CONTEXT/]NAMESPACE/POD`"
 
     def __init__(self, proxy: str, reason: str) -> None:
         self.proxy = proxy

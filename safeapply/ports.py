@@ -33,6 +33,8 @@ class Listed:
     """All objects of a kind, whatever was told before."""
 
     resources: tuple[Resource, ...]
+    untold: tuple[str, ...] = ()
+    """The clusters of the mesh of which it is not known yet what they have."""
 
 
 @dataclass(frozen=True, slots=True)

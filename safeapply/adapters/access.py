@@ -33,6 +33,8 @@ class ClusterAccess:
     as_uid: str | None = None
     request_seconds: float = REQUEST_SECONDS
     """What one answer may take; 0 for no limit."""
+    remotes: tuple[str, ...] = ()
+    """Contexts of the mesh's other clusters: proxies run there, the configuration is in the first."""
 
     def __post_init__(self) -> None:
         """Refuse what client-go refuses, too (``clientcmd`` ``validation.go``, ``transport`` ``config.go``)."""
@@ -42,6 +44,22 @@ class ClusterAccess:
             raise UsageError(
                 "--insecure-skip-tls-verify and --certificate-authority exclude each other: leave one of them out"
             )
+
+        self._check_contexts()
+
+    def _check_contexts(self) -> None:
+        contexts = (self.context, *self.remotes)
+        if self.remotes and len(set(contexts)) < len(contexts):
+            raise UsageError("--context: name each cluster once")
+        alone = {
+            "--cluster": self.cluster,
+            "--server": self.server,
+            "--certificate-authority": self.certificate_authority,
+            "--tls-server-name": self.tls_server_name,
+        }
+        given = [option for option, value in alone.items() if value]
+        if self.remotes and given:
+            raise UsageError(f"{given[0]} is about one API server: it does not go with several --context")
 
     @property
     def chooses(self) -> bool:

@@ -1,6 +1,6 @@
 """The ``Proxies`` port by addresses from a file: for networks that reach the admin ports themselves, and tests.
 
-    # NAMESPACE/POD URL
+    # [CONTEXT/]NAMESPACE/POD URL
     default/reviews-v1-5f9c http://10.0.3.17:15000
     default/ratings-v1-77ab unix:///run/envoy/admin.sock
 
@@ -27,7 +27,7 @@ HTTP_PORT = 15000
 
 
 def read_addresses(path: Path) -> Mapping[str, str]:
-    """Return the URL of each ``namespace/pod`` of a file.
+    """Return the URL of each ``[context/]namespace/pod`` of a file.
 
     Raises:
         UsageError: it cannot be read, or some lines make no sense; all of them are named.
@@ -56,9 +56,9 @@ class Addresses(AdminPorts):
         self._urls = urls
 
     async def _connect(self, proxy: Proxy) -> Line:
-        url = self._urls.get(f"{proxy.namespace}/{proxy.pod}")
+        url = self._urls.get(proxy.place)
         if url is None:
-            raise TunnelError(f"the file of addresses has no line for {proxy.namespace}/{proxy.pod}")
+            raise TunnelError(f"the file of addresses has no line for {proxy.place}")
         try:
             line = HttpLine(StreamPipe(*await _connection(urlsplit(url))))
         except OSError as error:
@@ -80,14 +80,14 @@ def _lines(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
 
 def _fault(words: list[str], found: Mapping[str, str]) -> str:
     match words:
-        case [name, _] if name.count("/") != 1 or name.startswith("/") or name.endswith("/"):
-            return f"{name!r} is no NAMESPACE/POD"
+        case [name, _] if "/" not in name or not all(name.rsplit("/", 2)):
+            return f"{name!r} is no [CONTEXT/]NAMESPACE/POD"
         case [name, _] if name in found:
             return f"{name} has an address already"
         case [_, url]:
             return "" if _is_address(url) else f"{url!r} is no http://HOST[:PORT] and no unix:///PATH"
         case _:
-            return "not of the form NAMESPACE/POD URL"
+            return "not of the form [CONTEXT/]NAMESPACE/POD URL"
 
 
 def _is_address(url: str) -> bool:
@@ -117,5 +117,5 @@ async def _check(line: Line, proxy: Proxy, url: str) -> None:
         node = node_of(answer.status, answer.body)
     except UnreadableError as error:
         raise TunnelError(f"whoever answers at {url} does not say which proxy it is: {error}") from error
-    if node != proxy.id:
+    if node != proxy.name:
         raise TunnelError(f"{node} answers at {url}: the address belongs to another proxy by now")

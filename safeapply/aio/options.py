@@ -42,19 +42,20 @@ class Connecting(TypedDict, total=False):
     Args:
         istio_namespace: Istio's root namespace; by default ``istio-system``.
         kubeconfig: its path; by default ``$KUBECONFIG``, then ``~/.kube/config``, then the pod's own account.
-        context: of the kubeconfig; by default its current one.
+        context: of the kubeconfig; by default its current one. Several for a mesh of several clusters: the first
+            holds the configuration, and proxies run in all.
     """
 
     istio_namespace: str
     kubeconfig: str | PathLike[str] | None
-    context: str | None
+    context: str | Sequence[str] | None
 
 
 class Reaching(Connecting, total=False):
     """How the Envoys are read.
 
     Args:
-        exclude: ``NAMESPACE/POD`` patterns of proxies that do not count.
+        exclude: ``[CONTEXT/]NAMESPACE/POD`` patterns of proxies that do not count.
         via: how their admin ports are reached; by default ``port-forward``.
         proxy_addresses: with ``via="url"`` the path of the file of addresses.
         max_connections: how many are asked at the same time; 64.
@@ -136,7 +137,11 @@ def manner_of(options: Rolling, *, force_conflicts: bool = False) -> Manner:
 
 def access_of(options: Connecting) -> ClusterAccess:
     """Return how the cluster is found."""
-    return ClusterAccess(path_of(options.get("kubeconfig")), options.get("context"))
+    told = options.get("context")
+    contexts = [told] if isinstance(told, str) else list(told or ())
+    return ClusterAccess(
+        path_of(options.get("kubeconfig")), next(iter(contexts), None), remotes=tuple(contexts[1:])
+    )
 
 
 def reach_with(options: Reaching) -> Reach:

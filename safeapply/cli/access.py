@@ -26,7 +26,13 @@ class AccessOptions:
         ),
     ] = None
     context: Annotated[
-        str | None, typer.Option("--context", help="Context of the kubeconfig to use.", rich_help_panel=PANEL)
+        list[str] | None,
+        typer.Option(
+            "--context",
+            help="Context of the kubeconfig to use. Repeatable for a mesh of several clusters: the first holds the "
+            "configuration, and proxies run in all.",
+            rich_help_panel=PANEL,
+        ),
     ] = None
     cluster: Annotated[
         str | None, typer.Option("--cluster", help="Cluster of the kubeconfig to use.", rich_help_panel=PANEL)
@@ -98,9 +104,10 @@ class AccessOptions:
         Raises:
             UsageError: two of them exclude each other, or one makes no sense.
         """
+        contexts = self.context or []
         return ClusterAccess(
             kubeconfig=self.kubeconfig,
-            context=self.context,
+            context=contexts[0] if contexts else None,
             cluster=self.cluster,
             user=self.user,
             server=self.server,
@@ -112,4 +119,5 @@ class AccessOptions:
             as_groups=tuple(self.as_group or ()),
             as_uid=self.as_uid,
             request_seconds=seconds_of(self.request_timeout, option="--request-timeout"),
+            remotes=tuple(contexts[1:]),
         )

@@ -147,7 +147,7 @@ Exclude: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--exclude",
-        metavar="NAMESPACE/POD",
+        metavar="[CONTEXT/]NAMESPACE/POD",
         help="A proxy that does not count: nothing is waited for there, and it may lose requests. '*' stands for "
         "any part of a name; repeatable.",
     ),
@@ -163,7 +163,8 @@ ProxyAddresses: TypeAlias = Annotated[
     typer.Option(
         "--proxy-addresses",
         metavar="FILE",
-        help="With --via url: lines of NAMESPACE/POD URL; http://HOST:PORT or unix:///PATH is the admin port.",
+        help="With --via url: lines of [CONTEXT/]NAMESPACE/POD URL; the admin port is at http://HOST:PORT or "
+        "unix:///PATH.",
     ),
 ]
 ForceConflicts: TypeAlias = Annotated[

@@ -24,9 +24,7 @@ def status(
     access: AccessOptions,
 ) -> None:
     """Show every proxy: role, version, revision, node, readiness, and what istiod says of it."""
-    from safeapply.adapters.connection import connected
-    from safeapply.adapters.istiod import IstiodPages
-    from safeapply.adapters.kube import KubeCluster
+    from safeapply.adapters.multicluster import all_connected
     from safeapply.cli.supervision import run_to_end
     from safeapply.istio.replicas import Census
     from safeapply.report.roll import roll_json, roll_notes, roll_text
@@ -36,10 +34,10 @@ def status(
     root, only = Namespace(istio_namespace), Namespace(namespace) if namespace else None
 
     async def look() -> Census:
-        async with connected(access.value) as connection:
-            pages = IstiodPages(connection)
+        async with all_connected(access.value) as connections:
+            pages = connections.istiods()
             try:
-                return await take_census(KubeCluster(connection), pages, root)
+                return await take_census(connections.cluster(), pages, root)
             finally:
                 await pages.close()
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass, replace
 
 from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.clock import SystemClock
-from safeapply.adapters.connection import Connection, connected
-from safeapply.adapters.istiod import IstiodPages
-from safeapply.adapters.kube import KubeCluster
+from safeapply.adapters.multicluster import Connections, all_connected
 from safeapply.adapters.processes import has_ended, own_process
 from safeapply.adapters.tracing import tracing
 from safeapply.commands.choices import DryRun, OnTimeout
@@ -27,6 +25,7 @@ from safeapply.errors import (
     WorkloadFailedError,
 )
 from safeapply.plans.found import Found, found_by
+from safeapply.ports import Cluster, Istiods
 from safeapply.resources.objects import Namespace
 from safeapply.rollout.events import Event
 from safeapply.rollout.executor import Fresh, RolloutOptions, carry_out
@@ -48,8 +47,8 @@ async def plan_online(wants: Wants, access: ClusterAccess) -> Planned:
     Raises:
         SafeApplyError: the cluster cannot be read, or the manifests cannot be used.
     """
-    async with connected(access) as connection:
-        return await plan_against(wants(Namespace(connection.namespace)), KubeCluster(connection))
+    async with all_connected(access) as connections:
+        return await plan_against(wants(Namespace(connections.home.namespace)), connections.cluster())
 
 
 async def roll_out(wants: Wants, manner: Manner, operator: Operator) -> Planned:
@@ -61,7 +60,7 @@ async def roll_out(wants: Wants, manner: Manner, operator: Operator) -> Planned:
         SafeApplyError: with the exit code that belongs to it.
     """
     async with _opened(manner, operator) as rollout:
-        wanted = wants(Namespace(rollout.connection.namespace))
+        wanted = wants(Namespace(rollout.connections.home.namespace))
         made = await rollout.planned(wanted)
         if manner.check is not None:
             manner.check(made)
@@ -117,8 +116,8 @@ async def roll_back(manner: Manner, operator: Operator) -> Planned:
 class _Rollout:
     """A rollout that is connected."""
 
-    connection: Connection
-    cluster: KubeCluster
+    connections: Connections
+    cluster: Cluster
     rights: Rights
     history: History
     manner: Manner
@@ -134,7 +133,7 @@ class _Rollout:
 
     async def carried_out(self, made: Planned, wanted: Wanted, chronicle: Chronicle | None) -> None:
         events, clock = list[Event](), SystemClock()
-        proxies, pages = self.manner.reach.proxies(self.connection), IstiodPages(self.connection)
+        proxies, pages = self.manner.reach.proxies(self.connections), self.connections.istiods()
         options, notes = self._options(made, wanted, chronicle, pages), Notes(self.cluster, clock, holder())
         traces = tracing(clock)
         try:
@@ -154,7 +153,7 @@ class _Rollout:
             self.operator.ended(made, events)
 
     def _options(
-        self, made: Planned, wanted: Wanted, chronicle: Chronicle | None, pages: IstiodPages
+        self, made: Planned, wanted: Wanted, chronicle: Chronicle | None, pages: Istiods
     ) -> RolloutOptions:
         manner = self.manner
         return RolloutOptions(
@@ -203,17 +202,17 @@ class _Rollout:
 
 @asynccontextmanager
 async def _opened(manner: Manner, operator: Operator) -> AsyncIterator[_Rollout]:
-    async with connected(manner.access) as connection:
-        cluster = KubeCluster(connection, manner.force_conflicts)
+    async with all_connected(manner.access) as connections:
+        cluster = connections.cluster(force_conflicts=manner.force_conflicts)
         rights = Rights(
-            connection,
+            connections,
             cluster.plural,
             manner.reach.way,
             manner.root_namespace,
             manner.lease_namespace,
             manner.record,
         )
-        yield _Rollout(connection, cluster, rights, history_of(cluster, manner.root_namespace), manner, operator)
+        yield _Rollout(connections, cluster, rights, history_of(cluster, manner.root_namespace), manner, operator)
 
 
 async def _conclude(history: History, made: Planned) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from safeapply.adapters.access import ClusterAccess
-from safeapply.adapters.connection import connected
-from safeapply.adapters.kube import KubeCluster
+from safeapply.adapters.multicluster import all_connected
 from safeapply.checks.check import Checked, check
 from safeapply.checks.mutual_tls import Encounter, encounters
 from safeapply.checks.scene import Sight, scene_of
@@ -66,9 +65,9 @@ async def check_cluster(files: Files, mesh: MeshSettings, access: ClusterAccess)
         ManifestsError: every fault of every file.
         ClusterError: the server cannot be reached.
     """
-    async with connected(access) as connection:
-        manifests = _by_id(files.read(Namespace(connection.namespace)) if files.named else ())
-        live = _by_id(await KubeCluster(connection).list(READ_KINDS))
+    async with all_connected(access) as connections:
+        manifests = _by_id(files.read(Namespace(connections.home.namespace)) if files.named else ())
+        live = _by_id(await connections.cluster().list(READ_KINDS))
 
     sight = Sight(mesh)
     if manifests:

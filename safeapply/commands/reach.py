@@ -11,6 +11,7 @@ from safeapply.adapters.admin import AdminPorts
 from safeapply.adapters.connection import Connection
 from safeapply.adapters.envoy import PortForward
 from safeapply.adapters.exec import Exec
+from safeapply.adapters.multicluster import ClosingProxies, Connections, ManyProxies
 from safeapply.commands.choices import Via
 from safeapply.errors import UsageError
 from safeapply.plans.rights import Way
@@ -25,17 +26,22 @@ class Reach:
     via: Via
     max_connections: int
     urls: Mapping[str, str] = field(default_factory=dict)
-    """With ``Via.URL`` the address of each ``namespace/pod``."""
+    """With ``Via.URL`` the address of each ``[context/]namespace/pod``."""
     exclude: tuple[str, ...] = ()
-    """``NAMESPACE/POD`` patterns of those that do not count."""
+    """``[CONTEXT/]NAMESPACE/POD`` patterns of those that do not count."""
 
     @property
     def way(self) -> Way:
         """What the API server has to allow for it."""
         return Way("" if self.via is Via.URL else self.via.value.replace("-", ""))
 
-    def proxies(self, connection: Connection) -> AdminPorts:
-        """Return the Envoys of the mesh behind an API server."""
+    def proxies(self, connections: Connections) -> ClosingProxies:
+        """Return the Envoys of the mesh, each behind the API server of its cluster."""
+        if not connections.remotes:
+            return self._behind(connections.home)
+        return ManyProxies({name: self._behind(one) for name, one in connections.by_name.items()})
+
+    def _behind(self, connection: Connection) -> AdminPorts:
         match self.via:
             case Via.PORT_FORWARD:
                 return PortForward(connection, max_connections=self.max_connections)
@@ -54,6 +60,8 @@ def reach_of(via: Via, addresses: Path | None, max_connections: int, exclude: Se
     if (via is Via.URL) != (addresses is not None):
         raise UsageError("--via url needs --proxy-addresses FILE, and nothing else does")
     for one in exclude or ():
-        if one.count("/") != 1 or one.startswith("/") or one.endswith("/"):
-            raise UsageError(f"--exclude {one}: not of the form NAMESPACE/POD; '*' stands for any part of a name")
+        if "/" not in one or not all(one.rsplit("/", 2)):
+            raise UsageError(
+                f"--exclude {one}: not of the form [CONTEXT/]NAMESPACE/POD; '*' stands for any part of a name"
+            )
     return Reach(via, max_connections, read_addresses(addresses) if addresses else {}, tuple(exclude or ()))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from safeapply.adapters.connection import Connection
-from safeapply.adapters.permissions import Plural, check_rights, lacking
+from safeapply.adapters.kube import KubeCluster
+from safeapply.adapters.multicluster import Connections
+from safeapply.adapters.permissions import Plural, lacking
 from safeapply.commands.planning import Planned
 from safeapply.errors import ForbiddenError
 from safeapply.istio.kinds import POD
 from safeapply.istio.proxies import proxy_of_pod
 from safeapply.plans.plan import Action
-from safeapply.plans.rights import Right, Way, deleting, executing, reading, waiting
+from safeapply.plans.rights import Right, Way, attending, deleting, executing, reading, waiting
 from safeapply.resources.objects import Namespace, Resource
 
 __all__ = ["Rights"]
@@ -23,8 +25,9 @@ __all__ = ["Rights"]
 class Rights:
     """The rights of whoever is connected."""
 
-    connection: Connection
+    connections: Connections
     plural: Plural
+    """How the first cluster calls the collection of a kind."""
     way: Way
     root_namespace: Namespace
     lock_namespace: Namespace | None = None
@@ -42,7 +45,7 @@ class Rights:
             yield
         except ForbiddenError as error:
             rights = (*reading(self.way, self.root_namespace), *self._executing())
-            others = await lacking(self.connection, rights, self.plural)
+            others = await lacking(self.connections.home, rights, self.plural)
             raise ForbiddenError(tuple(dict.fromkeys((*error.missing, *others))), error.user) from error
 
     async def check(self, made: Planned) -> None:
@@ -69,6 +72,14 @@ class Rights:
         return executing(self.way, self.root_namespace, self.lock_namespace, record=self.record)
 
     async def _check(self, rights: Iterable[Right], pods: Iterable[Resource]) -> None:
-        proxies = (proxy_of_pod(one) for one in pods)
-        spaces = sorted({one.namespace for one in proxies if one is not None})
-        await check_rights(self.connection, rights, self.plural, namespaces=spaces)
+        """Hold the rights against the first cluster, and what it takes to read Envoys against the others."""
+        spaces: dict[str, set[Namespace]] = defaultdict(set)
+        for one in map(proxy_of_pod, pods):
+            if one is not None:
+                spaces[one.cluster].add(one.namespace)
+        needed = {"": tuple(rights), **dict.fromkeys(self.connections.remotes, attending(self.way))}
+        for name, connection in self.connections.by_name.items():
+            plural = KubeCluster(connection).plural if name else self.plural
+            missing = await lacking(connection, needed[name], plural, namespaces=sorted(spaces[name]))
+            if missing:
+                raise ForbiddenError(missing, f"the user of context {name}" if name else "")

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.clock import SystemClock
-from safeapply.adapters.connection import connected
-from safeapply.adapters.istiod import IstiodPages
-from safeapply.adapters.kube import KubeCluster
+from safeapply.adapters.multicluster import all_connected
 from safeapply.commands.conditions import condition_of
+from safeapply.commands.planning import check_primaries
 from safeapply.commands.reach import Reach
 from safeapply.commands.rights import Rights
 from safeapply.istio.kinds import POD
@@ -51,14 +50,16 @@ async def wait_for(terms: Terms, *, emit: Callable[[Event], None], say: Callable
         UsageError: a condition makes no sense, or can never be met.
         ClusterError: the cluster cannot be read.
     """
-    async with connected(terms.access) as connection:
-        cluster = KubeCluster(connection)
-        rights = Rights(connection, cluster.plural, terms.reach.way, terms.root_namespace)
+    async with all_connected(terms.access) as connections:
+        cluster = connections.cluster()
+        rights = Rights(connections, cluster.plural, terms.reach.way, terms.root_namespace)
         async with rights.all_named():
-            await rights.check_waiting(await cluster.list((POD,)))
-        default = terms.namespace or Namespace(connection.namespace)
-        proxies = terms.reach.proxies(connection)
-        pages = IstiodPages(connection)
+            pods = await cluster.list((POD,))
+            await rights.check_waiting(pods)
+        check_primaries(pods, terms.root_namespace)
+        default = terms.namespace or Namespace(connections.home.namespace)
+        proxies = terms.reach.proxies(connections)
+        pages = connections.istiods()
         poller = Poller(
             cluster,
             proxies,

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 ProxyId = NewType("ProxyId", str)
-"""``pod.namespace``, as istioctl prints it."""
+"""``pod.namespace``, as istioctl prints it; in another cluster of the mesh ``cluster/pod.namespace``."""
 
 PROXY_CONTAINER = "istio-proxy"
 ZTUNNEL = "ztunnel"
@@ -37,6 +37,10 @@ REVISION = "istio.io/rev"
 TLS_MODE = "security.istio.io/tlsMode"
 INJECTED = "sidecar.istio.io/status"
 """The annotation in which the injector says what it did, as JSON."""
+CLUSTER_ID = "ISTIO_META_CLUSTER_ID"
+"""The variable by which the injector tells a proxy how Istio calls its cluster."""
+UNNAMED_CLUSTER = "Kubernetes"
+"""How Istio calls a cluster that was given no name (``global.multiCluster.clusterName``)."""
 
 
 TEMPLATES = "inject.istio.io/templates"
@@ -116,6 +120,10 @@ class Proxy:
     node: str = ""
     restarts: int = 0
     """How often the container was started anew; each time it is another Envoy, with nothing in it."""
+    cluster: str = ""
+    """Which cluster it runs in, where a mesh has several; empty in the one that holds the configuration."""
+    cluster_id: str = UNNAMED_CLUSTER
+    """How Istio calls that cluster."""
 
     @property
     def life(self) -> tuple[str, int]:
@@ -130,9 +138,19 @@ class Proxy:
         return Condition.READY if self.ready else Condition.STARTING
 
     @property
+    def name(self) -> str:
+        """``pod.namespace``, as Envoy and istiod call it; two clusters may have one of that name."""
+        return f"{self.pod}.{self.namespace}"
+
+    @property
     def id(self) -> ProxyId:
-        """``pod.namespace``."""
-        return ProxyId(f"{self.pod}.{self.namespace}")
+        """What no other proxy of the mesh is called."""
+        return _proxy_id(self.cluster, self.name)
+
+    @property
+    def place(self) -> str:
+        """``namespace/pod``, and before it the cluster: how ``--exclude`` names it."""
+        return "/".join(filter(None, (self.cluster, self.namespace, self.pod)))
 
     def class_by(self, label_keys: Collection[str]) -> ProxyClass:
         """Return the class of this proxy where only these labels can matter."""
@@ -162,6 +180,8 @@ def proxy_of_pod(pod: Resource) -> Proxy | None:
         revision=revision_of(pod),
         node=str(pod.spec.get("nodeName") or ""),
         restarts=int(own.get("restartCount") or 0),
+        cluster=pod.id.cluster,
+        cluster_id=_cluster_id(container),
     )
 
 
@@ -178,13 +198,23 @@ def has_sidecar(pod: Resource) -> bool:
 def proxyless_of_pod(pod: Resource) -> ProxyId | None:
     """Return the name of a running pod whose application speaks xDS itself, so that no admin port can be read."""
     running = (pod.document.get("status") or {}).get("phase") == "Running"
-    return ProxyId(f"{pod.id.name}.{pod.id.namespace}") if running and _is_proxyless(pod) else None
+    own = _proxy_id(pod.id.cluster, f"{pod.id.name}.{pod.id.namespace}")
+    return own if running and _is_proxyless(pod) else None
 
 
 def revision_of(pod: Resource) -> str:
     """Return the revision of a pod's label, or else the one that injected it; empty where none is said."""
     annotations = pod.metadata.get("annotations") or {}
     return str(pod.labels.get(REVISION) or annotations.get(REVISION) or _injector(annotations.get(INJECTED)))
+
+
+def _proxy_id(cluster: str, name: str) -> ProxyId:
+    return ProxyId(f"{cluster}/{name}" if cluster else name)
+
+
+def _cluster_id(container: Document) -> str:
+    values = (one.get("value") for one in container.get("env") or () if one.get("name") == CLUSTER_ID)
+    return str(next(values, None) or UNNAMED_CLUSTER)
 
 
 def _is_proxyless(pod: Resource) -> bool:

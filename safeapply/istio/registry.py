@@ -14,12 +14,18 @@ from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.visibility import exported_to
 from safeapply.xds.names import Host
 
-__all__ = ["called_options", "is_declared", "service_options"]
+__all__ = ["called_options", "clusters_of", "is_declared", "service_options"]
 
 
 def is_declared(snapshot: Snapshot, host: Host) -> bool:
     """Tell whether a host is, or may be, in the registry."""
     return any(any(snapshot.service_versions(one, host)) for one in snapshot.index.registry.get(host, ()))
+
+
+def clusters_of(snapshot: Snapshot, host: Host) -> frozenset[str]:
+    """Return the clusters of the mesh that declare a host: the pods of others do not stand behind it."""
+    declaring = snapshot.index.registry.get(host, ())
+    return frozenset(one.cluster for one in declaring if any(snapshot.service_versions(one, host)))
 
 
 def service_options(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> tuple[Service | None, ...]:
@@ -76,11 +82,14 @@ def _in_scope(
 
 
 def _chosen(services: Iterable[Service], proxy_class: ProxyClass) -> Service | None:
-    """Pick as istiod does: the client's namespace, then a Kubernetes Service, then the oldest."""
+    """Pick as istiod does: the client's namespace, then a Kubernetes Service, then the oldest.
+
+    Of a Service that several clusters have, that of the cluster of the configuration counts (istio ``aggregate``).
+    """
     space = proxy_class.namespace
     visible = (one for one in services if exported_to(one.export_to, owner=one.namespace, viewer=space))
     return min(
         visible,
-        key=lambda s: (s.namespace != space, s.id.group_kind != SERVICE, s.created, s.id),
+        key=lambda s: (s.namespace != space, s.id.group_kind != SERVICE, s.id.cluster, s.created, s.id),
         default=None,
     )

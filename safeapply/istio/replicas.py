@@ -7,13 +7,13 @@ was; ``/debug/configz`` tells which objects have reached the replica, not that a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
 
 from safeapply.errors import IstiodError
-from safeapply.istio.proxies import Proxy, ProxyId, revision_of
+from safeapply.istio.proxies import Proxy, revision_of
 from safeapply.resources.objects import Namespace, Resource, ResourceId
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Connected",
     "Hearing",
     "Replica",
+    "Spoken",
     "Written",
     "connected",
     "known_versions",
@@ -50,24 +51,30 @@ class Replica:
     pod: str
     uid: str
     revision: str = ""
+    cluster: str = ""
+    """Which cluster it runs in, where a mesh has several; empty in the one that holds the configuration."""
 
     @property
     def id(self) -> str:
-        """``pod.namespace``."""
-        return f"{self.pod}.{self.namespace}"
+        """``pod.namespace``, and before it the cluster."""
+        name = f"{self.pod}.{self.namespace}"
+        return f"{self.cluster}/{name}" if self.cluster else name
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
     """What a replica says of one proxy that is connected to it."""
 
-    proxy: ProxyId
+    proxy: str
+    """``pod.namespace``."""
     version: str
     """The version of Istio that the proxy runs, by its own word."""
     unconfirmed: tuple[str, ...]
     """The types (``CDS``, ``LDS``, ``RDS``, ``EDS``) that were sent and not accepted: under way, or refused."""
     rejected: Mapping[str, str]
     """Envoy's words on each type that it refused; only newer istiods tell."""
+    cluster_id: str = ""
+    """How Istio calls the proxy's cluster; empty where istiod does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,24 @@ class Hearing:
     replica: Replica
     connected: tuple[Connected, ...] = ()
     silence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What is said of proxies, to be found by the proxy: two clusters may have one of the same name."""
+
+    _by_name: dict[tuple[str, str], tuple[Replica, Connected]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, hearings: Iterable[Hearing]) -> Spoken:
+        """Return what some replicas say; of two that know one proxy, the one that tells of a refusal."""
+        told = ((hearing.replica, one) for hearing in hearings for one in hearing.connected)
+        by_refusal = sorted(told, key=lambda pair: bool(pair[1].rejected))
+        return cls({(one.cluster_id, one.proxy): (replica, one) for replica, one in by_refusal})
+
+    def about(self, proxy: Proxy) -> tuple[Replica, Connected] | None:
+        """Return who knows a proxy, and what he says; None where nobody does."""
+        return self._by_name.get((proxy.cluster_id, proxy.name)) or self._by_name.get(("", proxy.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +155,8 @@ def replica_of_pod(pod: Resource, root_namespace: Namespace) -> Replica | None:
     ended = (pod.document.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
     if pod.id.namespace != root_namespace or ended or not ISTIOD.items() <= pod.labels.items():
         return None
-    return Replica(pod.id.namespace, pod.id.name, str(pod.metadata.get("uid", "")), revision_of(pod))
+    uid = str(pod.metadata.get("uid", ""))
+    return Replica(pod.id.namespace, pod.id.name, uid, revision_of(pod), pod.id.cluster)
 
 
 def connected(replica: Replica, status: int, body: bytes) -> tuple[Connected, ...]:
@@ -162,6 +188,7 @@ class _Resources(msgspec.Struct):
 class _Sync(msgspec.Struct):
     """istiod's ``SyncStatus``: nonces of what was sent last, and of what was accepted last."""
 
+    cluster_id: str = ""
     proxy: str = ""
     istio_version: str = ""
     cluster_sent: str = ""
@@ -213,10 +240,11 @@ def _decoded(
 def _connected(sync: _Sync) -> Connected:
     types = dict(_types(sync))
     return Connected(
-        proxy=ProxyId(sync.proxy),
+        proxy=sync.proxy,
         version=sync.istio_version,
         unconfirmed=tuple(name for name, one in types.items() if one.sent != one.acked),
         rejected={name: one.last_error for name, one in types.items() if one.last_error},
+        cluster_id=sync.cluster_id,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from safeapply.istio.localities import Locality
 from safeapply.istio.proxies import ProxyClass
-from safeapply.istio.registry import service_options
+from safeapply.istio.registry import clusters_of, service_options
 from safeapply.istio.routes import Reference
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.subsets import effective_subsets, rules_in_path
@@ -187,13 +187,14 @@ def _has_pods(transition: Transition, after: Snapshot, name: ClusterName, classe
     parts = parse_cluster(name)
     if parts is None:
         return False
+    clusters = clusters_of(after, parts.host)
     return any(
         set(service.selector) | _labels(after, one, parts.host, parts.subset) <= set(workload.labels)
         for one in classes
         for service in service_options(after, one, parts.host)
         if service is not None and service.selector
         for workload in transition.mesh.index.workloads
-        if workload.id.namespace == service.namespace
+        if workload.id.namespace == service.namespace and workload.id.cluster in clusters
     )
 
 

@@ -17,6 +17,7 @@ from safeapply.istio.kinds import (
     GATEWAY,
     POD,
     ROUTING_KINDS,
+    SERVICE,
     SERVICE_ENTRY,
     VIRTUAL_SERVICE,
     WORKLOAD_KINDS,
@@ -37,6 +38,7 @@ __all__ = [
     "PRUNED_KINDS",
     "Right",
     "Way",
+    "attending",
     "deleting",
     "deleting_kinds",
     "executing",
@@ -124,6 +126,17 @@ def reading(way: Way, root: Namespace) -> tuple[Right, ...]:
     listed = [_right(kind, "list", why=_OWNERS if kind in OWNING_KINDS else _ROUTES) for kind in LISTED_KINDS]
     pods = (_right(POD, "list", why=_PODS), _right(POD, "watch", why=_FOLLOW))
     return (*(one for one in listed if one.kind != POD), *pods, *_asking(way, root))
+
+
+def attending(way: Way) -> tuple[Right, ...]:
+    """Return what it takes in another cluster of the mesh, which holds no configuration: to read its Envoys."""
+    below = [_right(POD, "create", "get", below=way.subresource, why=_READ_ENVOYS)] if way.subresource else []
+    return (
+        _right(SERVICE, "list", why=_ROUTES),
+        _right(POD, "list", why=_PODS),
+        _right(POD, "watch", why=_FOLLOW),
+        *below,
+    )
 
 
 def waiting(way: Way, root: Namespace) -> tuple[Right, ...]:

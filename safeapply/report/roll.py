@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from safeapply.istio.proxies import Proxy, ProxyId
-from safeapply.istio.replicas import Census, Connected
+from safeapply.istio.proxies import Proxy
+from safeapply.istio.replicas import Census, Connected, Spoken
 from safeapply.report.columns import aligned
 from safeapply.resources.objects import Namespace
 
@@ -63,12 +63,11 @@ def roll_json(census: Census, namespace: Namespace | None = None) -> str:
 
 
 def _rows(census: Census, namespace: Namespace | None) -> Iterable[_Row]:
-    said: Mapping[ProxyId, tuple[str, Connected]] = {
-        one.proxy: (hearing.replica.id, one) for hearing in census.hearings for one in hearing.connected
-    }
+    spoken = Spoken.of(census.hearings)
     for proxy in census.proxies:
         if namespace is None or proxy.namespace == namespace:
-            yield _Row(proxy, *said.get(proxy.id, (None, None)))
+            replica, said = spoken.about(proxy) or (None, None)
+            yield _Row(proxy, replica.id if replica else None, said)
 
 
 def _cells(row: _Row, census: Census) -> tuple[str, ...]:
@@ -121,6 +120,7 @@ def _document(row: _Row, census: Census) -> dict[str, Any]:
     told: dict[str, Any] = {
         "name": proxy.pod,
         "namespace": proxy.namespace,
+        **({"cluster": proxy.cluster} if proxy.cluster else {}),
         "role": proxy.role.value,
         "state": proxy.condition.value,
         "ready": proxy.ready,

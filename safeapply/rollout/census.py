@@ -29,7 +29,11 @@ async def take_census(cluster: Cluster, istiods: Istiods, root_namespace: Namesp
     hearings = await hear(istiods, (one for one in replicas if one is not None))
     proxies = (proxy_of_pod(pod) for pod in pods)
     return Census(
-        tuple(sorted((one for one in proxies if one is not None), key=lambda one: (one.namespace, one.pod))),
+        tuple(
+            sorted(
+                (one for one in proxies if one is not None), key=lambda one: (one.cluster, one.namespace, one.pod)
+            )
+        ),
         tuple(sorted(hearings, key=lambda one: one.replica.id)),
     )
 

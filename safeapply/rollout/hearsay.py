@@ -7,13 +7,13 @@ istiod was told of both. Its word explains and proves nothing, so a replica that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from safeapply.errors import IstiodError
-from safeapply.istio.proxies import ProxyId
-from safeapply.istio.replicas import SYNCZ, Replica, connected
+from safeapply.istio.proxies import Proxy
+from safeapply.istio.replicas import Replica, Spoken
 from safeapply.ports import Clock, Istiods
+from safeapply.rollout.census import hear
 from safeapply.xds.health import in_short
 from safeapply.xds.shortfalls import Disconnected, Holds, Rejected, Unreachable, Verdict
 
@@ -21,7 +21,6 @@ __all__ = ["Hearsay"]
 
 FIRST, EVERY = 1.0, 3.0
 """Seconds until istiod is asked at all, and between two times: its page tells of every proxy."""
-PATIENCE = 10.0
 
 
 @dataclass(slots=True)
@@ -32,7 +31,7 @@ class Hearsay:
     clock: Clock
     replicas: Callable[[], Collection[Replica]]
     """Those that run at this moment."""
-    _refused: Mapping[ProxyId, Mapping[str, str]] = field(default_factory=dict)
+    _spoken: Spoken = field(default_factory=Spoken)
     _task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -46,9 +45,10 @@ class Hearsay:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def explained(self, proxy: ProxyId, verdict: Verdict) -> Verdict:
+    def explained(self, proxy: Proxy, verdict: Verdict) -> Verdict:
         """Return what a proxy lacks, with what it refused where istiod knows of that."""
-        refused = self._refused.get(proxy)
+        said = self._spoken.about(proxy)
+        refused = said[1].rejected if said else None
         if not refused or isinstance(verdict, Holds | Unreachable):
             return verdict
         words = "; ".join(dict.fromkeys(map(in_short, refused.values())))
@@ -61,15 +61,5 @@ class Hearsay:
     async def _ask(self, istiods: Istiods) -> None:
         await self.clock.sleep(FIRST)
         while True:
-            heard = await asyncio.gather(*(_heard(istiods, one) for one in self.replicas()))
-            self._refused = {proxy: words for one in heard for proxy, words in one.items()}
+            self._spoken = Spoken.of(await hear(istiods, self.replicas()))
             await self.clock.sleep(EVERY)
-
-
-async def _heard(istiods: Istiods, replica: Replica) -> Mapping[ProxyId, Mapping[str, str]]:
-    """Return what one replica says of each proxy that refused something; nothing where it is silent."""
-    try:
-        answer = await istiods.ask(replica, SYNCZ, deadline=PATIENCE)
-        return {one.proxy: one.rejected for one in connected(replica, answer.status, answer.body) if one.rejected}
-    except IstiodError:
-        return {}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from safeapply.errors import BarrierTimeoutError
-from safeapply.istio.proxies import Proxy
+from safeapply.istio.proxies import Proxy, ProxyId
 from safeapply.istio.replicas import Written
 from safeapply.istio.snapshot import ISTIO_SYSTEM
 from safeapply.ports import Clock, Cluster, Istiods, Proxies
@@ -123,7 +123,7 @@ class _Barrier:
             if clock.now() >= limit:
                 raise self._complaint(limit - self.started)
             await self._until_stirred_or(min(self._pause(), limit - clock.now()))
-            if clock.now() - self.told >= self.poller.pace.telling and (self.missing or self.behind):
+            if clock.now() - self.told >= self.poller.pace.telling and self._is_held_up():
                 self._tell()
         self._passed()
 
@@ -155,7 +155,7 @@ class _Barrier:
             raise self.defect
         if self.edition == self.roster.edition:
             return
-        if self.edition == 0 and not self.roster.proxies:
+        if self.edition == 0 and self.roster.listed and not self.roster.proxies:
             self.poller.emit(NoProxies(self.poller.clock.now()))
         first, self.edition = self.edition == 0, self.roster.edition
         exclude = self.poller.exclude
@@ -219,7 +219,7 @@ class _Barrier:
     def _tell(self) -> None:
         """Tell how far the barrier is, if that is news, or was told long ago."""
         now = self.poller.clock.now()
-        stragglers, total = (*self._stragglers(), *self.behind), len(self.inquiries)
+        stragglers, total = (*self._stragglers(), *self.behind, *self._silence()), len(self.inquiries)
         if stragglers == self.last and now - self.told < self.poller.pace.listing:
             return
         self.told, self.last = now, stragglers
@@ -229,8 +229,15 @@ class _Barrier:
         found = (one for life, one in self.inquiries.items() if life in self.missing)
         return tuple(Straggler(one.proxy.id, self._why(one)) for one in found)
 
+    def _is_held_up(self) -> bool:
+        return bool(self.missing or self.behind or self.roster.silence)
+
+    def _silence(self) -> tuple[Straggler, ...]:
+        why = self.roster.silence
+        return (Straggler(ProxyId("the list of pods"), why),) if why else ()
+
     def _why(self, inquiry: Inquiry) -> str:
-        verdict = self.hearsay.explained(inquiry.proxy.id, inquiry.verdict)
+        verdict = self.hearsay.explained(inquiry.proxy, inquiry.verdict)
         return inquiry.why if verdict == inquiry.verdict else str(verdict)
 
     def _left_out(self) -> tuple[Straggler, ...]:
@@ -266,7 +273,9 @@ class _Barrier:
             behind = "the proxies are ready, but istiod does not know all of them"
         if not self.roster.listed:
             behind = "the API server does not tell which pods run"
-        named = [f"{one.proxy}: {one.why}" for one in (*stragglers, *self.behind)]
+        elif self.roster.silence and not stragglers:
+            behind = "it is not known any more which pods run"
+        named = [f"{one.proxy}: {one.why}" for one in (*self._silence(), *stragglers, *self.behind)]
         return BarrierTimeoutError(
             f"the barrier before step {self.step} did not open within {duration(seconds)}; the mesh is in a safe "
             "state, and the same command goes on from here",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -37,6 +37,8 @@ class Roster:
     """Whether it is known at all who runs."""
     edition: int = 0
     """Grows with every change."""
+    silence: str = ""
+    """Why it is not known who runs at this moment; empty while it is."""
     _proxies: dict[str, Proxy] = field(default_factory=dict)
     _replicas: dict[str, Replica] = field(default_factory=dict)
     _proxyless: dict[str, ProxyId] = field(default_factory=dict)
@@ -76,9 +78,11 @@ class Roster:
         """Tell whether a fresh list shows the same; where it does not, begin to follow anew."""
         try:
             pods = await self.cluster.list((POD,))
-        except ClusterError:
+        except ClusterError as error:
             # A moment's silence of the API server is no reason to stop; nothing is confirmed meanwhile.
+            self.silence = str(error)
             return False
+        self.silence = ""
         if _proxies(pods) == self._proxies:
             return True
         await self.end()
@@ -87,22 +91,25 @@ class Roster:
 
     async def _follow(self) -> None:
         while True:
-            with suppress(ClusterError):
+            try:
                 async with aclosing(self.cluster.watch(POD)) as sightings:
                     async for sighting in sightings:
                         self._take(sighting)
                         if isinstance(sighting, Listed):
                             await self.clock.sleep(self.pace.watching)
+            except ClusterError as error:
+                if not self.listed:
+                    self.silence = str(error)
             await self.clock.sleep(self.pace.listing)
 
     def _take(self, sighting: Sighting) -> None:
         match sighting:
-            case Listed(resources=pods):
+            case Listed(resources=pods, untold=untold):
                 self._proxies = _proxies(pods)
                 replicas = (replica_of_pod(pod, self.root_namespace) for pod in pods)
                 self._replicas = {one.uid: one for one in replicas if one is not None}
                 self._proxyless = {_uid(pod): one for pod in pods if (one := proxyless_of_pod(pod)) is not None}
-                self.listed = True
+                self.listed, self.silence = not untold, _silence(untold)
             case Changed(resource=pod):
                 self._proxyless.pop(_uid(pod), None)
                 if (proxyless := proxyless_of_pod(pod)) is not None:
@@ -126,6 +133,11 @@ class Roster:
         if replica is not None:
             self._replicas[uid] = replica
         return before != (proxy, replica)
+
+
+def _silence(untold: Iterable[str]) -> str:
+    named = ", ".join(untold)
+    return f"cluster {named} of the mesh has not told yet which pods run there" if named else ""
 
 
 def _proxies(pods: Iterable[Resource]) -> dict[str, Proxy]:

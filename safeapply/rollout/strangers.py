@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
 from safeapply.istio.proxies import Proxy
-from safeapply.istio.replicas import Replica
+from safeapply.istio.replicas import Replica, Spoken
 from safeapply.ports import Istiods
 from safeapply.rollout.census import hear
 from safeapply.rollout.events import Straggler
@@ -20,8 +20,8 @@ __all__ = ["is_excluded", "strangers"]
 
 
 def is_excluded(proxy: Proxy, patterns: Iterable[str]) -> bool:
-    """Tell whether some ``NAMESPACE/POD`` names the proxy; ``*``, ``?`` and ``[...]`` are the shell's."""
-    return any(fnmatchcase(f"{proxy.namespace}/{proxy.pod}", one) for one in patterns)
+    """Tell whether some ``[CONTEXT/]NAMESPACE/POD`` names the proxy; ``*``, ``?`` and ``[...]`` are the shell's."""
+    return any(_names(one, proxy) for one in patterns)
 
 
 async def strangers(
@@ -31,13 +31,20 @@ async def strangers(
     hearings = await hear(istiods, replicas)
     if not hearings or any(one.silence for one in hearings):
         return ()
-    known = {one.proxy for hearing in hearings for one in hearing.connected}
+    spoken = Spoken.of(hearings)
     return tuple(
         Straggler(
             one.id,
             "is connected to no replica of istiod, so nothing is removed; restart or delete the pod, or say "
-            f"--exclude {one.namespace}/{one.pod} if it does not count",
+            f"--exclude {one.place} if it does not count",
         )
         for one in proxies
-        if one.id not in known and not one.terminating
+        if spoken.about(one) is None and not one.terminating
     )
+
+
+def _names(pattern: str, proxy: Proxy) -> bool:
+    """Tell whether a pattern names a proxy, part by part; a context may have slashes of its own."""
+    *cluster, namespace, pod = pattern.rsplit("/", 2)
+    parts = ((proxy.cluster, "".join(cluster)), (proxy.namespace, namespace), (proxy.pod, pod))
+    return all(fnmatchcase(told, one) for told, one in parts)

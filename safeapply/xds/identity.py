@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from safeapply.istio.proxies import ProxyId
 from safeapply.xds.configdump import Dump, UnreadableError, decoded
 
 __all__ = ["IDENTITY", "node_of"]
@@ -26,7 +25,7 @@ class _BootstrapDump(msgspec.Struct):
     bootstrap: _Bootstrap = msgspec.field(default_factory=_Bootstrap)
 
 
-def node_of(status: int, body: bytes) -> ProxyId:
+def node_of(status: int, body: bytes) -> str:
     """Return ``pod.namespace`` from a node id of ``role~address~pod.namespace~domain``.
 
     Raises:
@@ -35,5 +34,5 @@ def node_of(status: int, body: bytes) -> ProxyId:
     for one in decoded(status, body, Dump[_BootstrapDump]).configs:
         parts = one.bootstrap.node.id.split("~")
         if len(parts) == NODE_PARTS:
-            return ProxyId(parts[2])
+            return parts[2]
     raise UnreadableError("the answer holds no node id of Istio's")

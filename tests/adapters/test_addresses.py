@@ -33,8 +33,8 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         read_addresses(file)
     wrong = "is no http://HOST[:PORT] and no unix:///PATH"
     assert str(caught.value).replace(f"{file}:", "") == (
-        "1: 'web' is no NAMESPACE/POD\n"
-        "2: not of the form NAMESPACE/POD URL\n"
+        "1: 'web' is no [CONTEXT/]NAMESPACE/POD\n"
+        "2: not of the form [CONTEXT/]NAMESPACE/POD URL\n"
         f"3: 'https://10.0.0.1:15000' {wrong}\n"
         f"4: 'http://10.0.0.1:port' {wrong}\n"
         f"5: 'unix://run/admin.sock' {wrong}\n"

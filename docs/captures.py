@@ -23,6 +23,7 @@ from safeapply.commands.planning import Planned, Wanted, plan_offline
 from safeapply.istio.proxies import ProxyId
 from safeapply.report.event_format import events_schema
 from safeapply.report.findings import findings_text
+from safeapply.report.outcome_format import outcome_schema
 from safeapply.report.plan_text import plan_text
 from safeapply.resources.manifests import SourceText, read_manifests
 from safeapply.resources.objects import Namespace
@@ -68,6 +69,7 @@ def captures() -> Iterator[tuple[Path, str]]:
     yield DOCS / "api.md", api.page()
     yield DOCS / "errors.md", errors.page()
     yield DOCS / "events.schema.json", json.dumps(events_schema(), indent=2) + "\n"
+    yield DOCS / "outcome.schema.json", json.dumps(outcome_schema(), indent=2) + "\n"
     for width in WIDTHS:
         shown = {"plan": _plan(width), "check": _check(width)}
         shown |= {name: _picture(events, now, width) for name, (events, now) in STORIES.items()}

@@ -154,6 +154,9 @@ class _Script:
     def say(self, sentence: str) -> None:
         """Leave it: errors say the same."""
 
+    def turning_back(self, why: str) -> None:
+        """Leave it: the error in the end says the same."""
+
     def refused(self, made: Planned) -> None:
         """Leave it: ``outcome`` raises."""
 

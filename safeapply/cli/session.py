@@ -18,12 +18,13 @@ from safeapply.adapters.terminal import listener_on
 from safeapply.adapters.textfiles import replace_text
 from safeapply.cli.options import RolloutFormat
 from safeapply.cli.supervision import run_to_end
-from safeapply.cli.telling import EventStream, Telling, refuse, show, tell
+from safeapply.cli.telling import EventStream, Telling, refuse, report, show, tell
 from safeapply.commands.carrying_out import Wants, plan_online, roll_back, roll_out
 from safeapply.commands.manner import Manner
 from safeapply.commands.planning import Planned
 from safeapply.errors import InterruptedRolloutError, SafeApplyError, UsageError
 from safeapply.report.metrics import metrics_text
+from safeapply.report.outcome import Leg
 from safeapply.report.standing import left_over, standing
 from safeapply.rollout.events import Event, Settled
 from safeapply.rollout.progress import Progress, progress_of
@@ -71,6 +72,7 @@ def _to_end(work: Coroutine[object, object, Planned], terminal: Terminal) -> int
         code = error.exit_code
         raise
     finally:
+        terminal.conclude()
         terminal.measure(code)
     return code
 
@@ -92,6 +94,11 @@ class Terminal:
     stream: EventStream | None = field(default=None, init=False)
     """Where the events of what is carried out go, if lines of them were asked for."""
 
+    legs: list[Leg] = field(default_factory=list, init=False)
+    """The way there, and the way back."""
+    turned: bool = field(default=False, init=False)
+    """Whether the way back was begun."""
+
     async def agree(self, made: Planned) -> None:
         """Show the plan and ask, unless ``--yes`` was given.
 
@@ -109,8 +116,10 @@ class Terminal:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Callable[[Event], None]]:
-        """Draw or log what happens."""
-        self.stream = stream = EventStream() if self.telling.output is RolloutFormat.EVENTS else None
+        """Draw or log what happens; the way back goes on with the lines of the way there."""
+        if self.telling.output is RolloutFormat.EVENTS:
+            self.stream = self.stream or EventStream()
+        stream = self.stream
         # A picture on standard error and lines on standard output would write over each other on one terminal.
         lines = self.verbose or (stream is not None and sys.stdout.isatty())
         async with listener_on(sys.stderr, os.environ, clock=SystemClock(), verbose=lines) as listener:
@@ -126,16 +135,37 @@ class Terminal:
         """Print a sentence to standard error."""
         typer.echo(sentence, err=True)
 
+    def turning_back(self, why: str) -> None:
+        """Say so, in the lines of events too."""
+        self.turned = True
+        self.say(f"error: {why}\nrolling back to what the rollout found")
+        if self.stream is not None:
+            self.stream.turning_back(why)
+
     def refused(self, made: Planned) -> None:
-        """Show the request that would fail; nothing has been written."""
-        refuse(made, self.telling.output)
+        """Show the request that would fail; nothing has been written, or nothing more."""
+        if self.turned:
+            show(made)
+            self.legs.append(Leg(made.plan))
+        else:
+            refuse(made, self.telling.output)
 
     def ended(self, made: Planned, events: Sequence[Event]) -> None:
-        """Print the result to standard output: of a dry-run what would be, else what was written."""
-        telling, self.telling = self.telling, self.telling.of_the_way_back
+        """Keep what is to be told of it, and write the report's file."""
+        if self.telling.shows_plan:
+            show(made)
+        self.legs.append(Leg(made.plan, tuple(events)))
         self.progress = progress_of(events, made.plan)
         self.standing = f"interrupted: {standing(self.progress)}"
-        tell(events, made, telling, self.stream)
+        report(made, events, self.telling.of_the_way_back if self.turned else self.telling)
+
+    def conclude(self) -> None:
+        """Print the result to standard output, once: of a dry-run what would be, else what was written."""
+        if not self.legs:
+            return
+        there, *further = self.legs
+        back = further[-1] if further else Leg(None) if self.turned else None
+        tell(there, back, self.telling, self.stream)
         if isinstance(self.progress.ended, Settled) and (left := left_over(self.progress.plan)):
             self.say(left)
 

@@ -17,14 +17,14 @@ from safeapply.cli.options import RolloutFormat
 from safeapply.commands.choices import DryRun
 from safeapply.commands.planning import Planned
 from safeapply.report.event_lines import EventLines
-from safeapply.report.outcome import final_words, outcome_json, result_lines, would_be
+from safeapply.report.outcome import Leg, final_words, outcome_json, result_lines, would_be
 from safeapply.report.plan_json import plan_json
 from safeapply.report.plan_text import WIDTH, plan_text
 from safeapply.report.results import DRY_RUN_CLIENT, DRY_RUN_SERVER, name_lines, result_line
 from safeapply.resources.objects import ResourceId
 from safeapply.rollout.events import Event
 
-__all__ = ["EventStream", "Telling", "refuse", "show", "tell"]
+__all__ = ["EventStream", "Telling", "refuse", "report", "show", "tell"]
 
 DRY_RUN: Final = {DryRun.CLIENT: DRY_RUN_CLIENT, DryRun.SERVER: DRY_RUN_SERVER}
 
@@ -42,6 +42,11 @@ class Telling:
     """The word for what is taken away."""
     report: Path | None
     """Where the report goes, beside what is printed."""
+
+    @property
+    def shows_plan(self) -> bool:
+        """Whether the plan is shown beside the result: of a dry-run that a person reads."""
+        return self.dry_run is not DryRun.NONE and self.output is RolloutFormat.TEXT
 
     @property
     def of_the_way_back(self) -> Telling:
@@ -63,6 +68,10 @@ class EventStream:
         """Write the next event."""
         write_quietly(self.lines.line(event) + "\n")
 
+    def turning_back(self, why: str) -> None:
+        """Write that the way back is next, and why."""
+        write_quietly(self.lines.turning_back(why) + "\n")
+
 
 def write_quietly(text: str) -> None:
     """Write to standard output and flush; a reader that has gone is no error."""
@@ -74,15 +83,25 @@ def write_quietly(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def tell(events: Sequence[Event], made: Planned, how: Telling, stream: EventStream | None = None) -> None:
-    """Print the result to standard output: of a dry-run what would be, else what was written."""
-    dry = how.dry_run is not DryRun.NONE
-    if how.report is not None and not dry:
-        how.report.write_text(_report(events, made, how.report), encoding="utf-8")
-    words = would_be(made.plan, how.deletion) if dry else None
-    text = _result(events, made, how, words, stream or EventStream())
+def tell(there: Leg, back: Leg | None, how: Telling, stream: EventStream | None = None) -> None:
+    """Print the result to standard output: of a dry-run what would be, else what was written.
+
+    Args:
+        there: what was to be done, and what happened.
+        back: the way back, if one was begun.
+        how: in which form.
+        stream: where the events have gone, if lines of them were asked for.
+    """
+    words = would_be(there.plan, how.deletion) if there.plan and how.dry_run is not DryRun.NONE else None
+    text = _result(there, back, how, words, stream or EventStream())
     if text.strip():
         write_quietly(text.rstrip("\n") + "\n")
+
+
+def report(made: Planned, events: Sequence[Event], how: Telling) -> None:
+    """Write the report's file, if one was asked for; of a dry-run there is none."""
+    if how.report is not None and how.dry_run is DryRun.NONE:
+        how.report.write_text(_report(events, made, how.report), encoding="utf-8")
 
 
 def refuse(made: Planned, output: RolloutFormat) -> None:
@@ -92,7 +111,7 @@ def refuse(made: Planned, output: RolloutFormat) -> None:
             typer.echo(plan_json(made.plan).rstrip("\n"))
         case RolloutFormat.EVENTS:
             show(made)
-            typer.echo(EventStream().lines.result(made.plan, ()))
+            typer.echo(EventStream().lines.result(Leg(made.plan)))
         case RolloutFormat.TEXT | RolloutFormat.NAME:
             show(made)
 
@@ -105,24 +124,28 @@ def show(made: Planned) -> None:
 
 
 def _result(
-    events: Sequence[Event],
-    made: Planned,
+    there: Leg,
+    back: Leg | None,
     how: Telling,
     words: Mapping[ResourceId, str] | None,
     stream: EventStream,
 ) -> str:
+    events = (*there.events, *(back.events if back else ()))
     match how.output:
         case RolloutFormat.TEXT if words is not None:
-            show(made)
             return "\n".join(result_line(*one, dry_run=DRY_RUN[how.dry_run]) for one in words.items())
         case RolloutFormat.TEXT:
-            return "\n".join(result_lines(made.plan, events))
+            return "\n".join(result_lines(there.plan, events))
         case RolloutFormat.JSON:
-            return plan_json(made.plan) if words is not None else outcome_json(events, made.plan)
+            return (
+                plan_json(there.plan)
+                if there.plan and words is not None
+                else outcome_json(there.events, there.plan, back)
+            )
         case RolloutFormat.NAME:
-            return "\n".join(name_lines(words if words is not None else final_words(made.plan, events)))
+            return "\n".join(name_lines(words if words is not None else final_words(there.plan, events)))
         case RolloutFormat.EVENTS:
-            return stream.lines.result(made.plan, events, words)
+            return stream.lines.result(there, back, words)
         case _:
             assert_never(how.output)
 

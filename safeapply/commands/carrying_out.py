@@ -80,7 +80,7 @@ async def roll_out(wants: Wants, manner: Manner, operator: Operator) -> Planned:
         except (BarrierTimeoutError, WorkloadFailedError) as error:
             if manner.on_timeout is OnTimeout.STOP:
                 raise
-            operator.say(f"error: {error}\nrolling back to what the rollout found")
+            operator.turning_back(str(error))
             await rollout.gone_back(found, chronicle)
             raise RolledBackError(error) from error
         return made

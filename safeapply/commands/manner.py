@@ -62,6 +62,9 @@ class Operator(Protocol):
     def say(self, sentence: str) -> None:
         """Take note of a sentence."""
 
+    def turning_back(self, why: str) -> None:
+        """Take note that the rollout takes too long, and that what comes next is the way back."""
+
     def refused(self, made: Planned) -> None:
         """Take note of a plan that has refusals; nothing will be written."""
 

@@ -174,10 +174,19 @@ class RolloutStopped(_OfStep, frozen=True, kw_only=True):
     why: str
 
 
+class RollbackBegan(LineBase, frozen=True, kw_only=True):
+    """The rollout takes too long, and the way back is next; its steps are counted from 1 again."""
+
+    why: str
+
+
 class Result(LineBase, frozen=True, kw_only=True):
     """The last line: how it ended, and every object once."""
 
     outcome: Outcome
+    """Of the way there."""
+    rollback: Outcome | None
+    """Of the way back, where one was begun."""
     objects: tuple[ObjectResult, ...]
     refusals: tuple[str, ...]
     """Why nothing was written, one sentence each."""
@@ -201,6 +210,7 @@ Line: TypeAlias = (
     | StepEnded
     | RolloutSettled
     | RolloutStopped
+    | RollbackBegan
     | Result
 )
 

@@ -13,7 +13,7 @@ from typing import Any, Final, assert_never
 
 import msgspec
 
-from safeapply.plans.plan import Plan, Step
+from safeapply.plans.plan import Step
 from safeapply.report.event_format import (
     SCHEMA,
     BarrierOpened,
@@ -26,12 +26,12 @@ from safeapply.report.event_format import (
     NotCounted,
     ObjectResult,
     ObjectWritten,
-    Outcome,
     PlannedAgain,
     PlannedStep,
     PlannedWrite,
     Reason,
     Result,
+    RollbackBegan,
     RolloutSettled,
     RolloutStarted,
     RolloutStopped,
@@ -40,7 +40,7 @@ from safeapply.report.event_format import (
     StepEnded,
     WorkloadsWaiting,
 )
-from safeapply.report.outcome import final_words
+from safeapply.report.outcome import Leg, final_words
 from safeapply.resources.objects import ResourceId
 from safeapply.rollout.events import (
     BarrierPassed,
@@ -88,22 +88,27 @@ class EventLines:
         self.last = event.at - self.first
         return _encoded(_line(event, self._head()))
 
-    def result(self, plan: Plan, events: Iterable[Event], would_be: Mapping[ResourceId, str] | None = None) -> str:
+    def turning_back(self, why: str) -> str:
+        """Return the line between the way there and the way back."""
+        return _encoded(RollbackBegan(**self._head(), why=why))
+
+    def result(self, there: Leg, back: Leg | None = None, would_be: Mapping[ResourceId, str] | None = None) -> str:
         """Return the last line.
 
         Args:
-            plan: what was to be done.
-            events: what happened.
+            there: what was to be done, and what happened.
+            back: the way back, if one was begun.
             would_be: of a dry-run, what would become of each object.
         """
-        told = tuple(events)
-        words = final_words(plan, told) if would_be is None else would_be
+        events = (*there.events, *(back.events if back else ()))
+        words = final_words(there.plan, events) if would_be is None else would_be
         line = Result(
             **self._head(),
-            outcome=_outcome(plan, told, planned=would_be is not None),
+            outcome="planned" if would_be is not None and not there.refusals else there.ending,
+            rollback=back.ending if back else None,
             objects=tuple(ObjectResult(str(one), word) for one, word in words.items()),
-            refusals=tuple(one.request for one in plan.refusals),
-            left=_steps(plan.left),
+            refusals=(*there.refusals, *(back.refusals if back else ())),
+            left=_steps(there.plan.left if there.plan else ()),
         )
         return _encoded(line)
 
@@ -111,20 +116,6 @@ class EventLines:
         time = self.begun + timedelta(seconds=self.last)
         told = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return {"schema": SCHEMA, "time": told, "at": _rounded(self.last)}
-
-
-def _outcome(plan: Plan, events: tuple[Event, ...], *, planned: bool) -> Outcome:
-    if plan.refusals:
-        return "refused"
-    if planned:
-        return "planned"
-    match events[-1] if events else None:
-        case Settled():
-            return "settled"
-        case Stopped():
-            return "stopped"
-        case _:
-            return "unfinished" if plan.steps else "unchanged"
 
 
 def _line(event: Event, head: dict[str, Any]) -> Line:  # noqa: C901, PLR0911, PLR0912  one for each event

@@ -1,12 +1,29 @@
-"""What a rollout did, as JSON: per step the writes, the waits and who was waited for."""
+"""What a rollout did, as JSON: per step the writes, the waits and who was waited for; the way back inside it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
-from safeapply.plans.plan import Action, Operation, Plan
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from safeapply.plans.plan import Action, Operation, Phase, Plan
+from safeapply.report.outcome_format import (
+    Ended,
+    Istiod,
+    Lagging,
+    Outcome,
+    Propagation,
+    Slow,
+    StepOutcome,
+    StoppedAt,
+    Unknown,
+    Wait,
+    Written,
+)
 from safeapply.report.results import result_line
 from safeapply.resources.objects import ResourceId
 from safeapply.rollout.events import Event, Settled, Stopped, Wrote
@@ -14,61 +31,101 @@ from safeapply.rollout.progress import Progress, StepProgress, progress_of
 from safeapply.rollout.propagation import propagation
 
 __all__ = [
-    "FORMAT_VERSION",
+    "Leg",
     "final_words",
     "outcome_document",
     "outcome_json",
-    "outcome_of",
     "result_lines",
     "would_be",
 ]
 
-FORMAT_VERSION: Final = "1"
 SLOWEST: Final = 3
 """How many of the proxies that were waited for are named."""
 _MILLISECONDS = 3
 
 
-def outcome_json(events: Iterable[Event], plan: Plan | None = None) -> str:
+def outcome_json(events: Iterable[Event], plan: Plan | None = None, back: Leg | None = None) -> str:
     """Return the report of a rollout as indented JSON, with a newline at the end."""
-    return json.dumps(outcome_document(events, plan), indent=2, ensure_ascii=False) + "\n"
+    text = msgspec.json.encode(_outcome(Leg(plan, tuple(events)), back))
+    return msgspec.json.format(text, indent=2).decode() + "\n"
 
 
-def outcome_document(events: Iterable[Event], plan: Plan | None = None) -> dict[str, Any]:
-    """Return the report of a rollout; of one that was cut off, as far as it went.
+def outcome_document(events: Iterable[Event], plan: Plan | None = None, back: Leg | None = None) -> dict[str, Any]:
+    """Return the report of a rollout, as ``report.outcome_format`` has it.
 
     Args:
         events: what happened; nothing, where there was nothing to do or another run held the lock.
         plan: what was to happen; the first event has it too.
+        back: the way back, if one was begun.
     """
-    progress = progress_of(events, plan)
-    return {
-        "formatVersion": FORMAT_VERSION,
-        "outcome": "unchanged" if plan is not None and not plan.steps else outcome_of(progress),
-        "seconds": _rounded(progress.now - progress.started),
-        "secondsSinceFirstWrite": _rounded(_since_first_write(progress)),
-        "soakSeconds": _rounded(sum(step.soaked for step in progress.steps)),
-        "steps": [_step(step, progress) for step in progress.steps if step.phase is not None],
-        "settled": next((_barrier(step) for step in progress.steps if step.phase is None), None),
-        "unchanged": [str(one) for one in progress.plan.unchanged],
-        **({"left": [step.phase.value for step in progress.plan.left]} if progress.plan.left else {}),
-        **_stopped(progress),
-    }
+    document: dict[str, Any] = json.loads(outcome_json(events, plan, back))
+    return document
 
 
-def result_lines(plan: Plan, events: Iterable[Event]) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One way of a rollout: there, or back."""
+
+    plan: Plan | None
+    """None where it came to no plan."""
+    events: tuple[Event, ...] = ()
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """Why nothing was written, one sentence each."""
+        return tuple(one.request for one in self.plan.refusals) if self.plan else ()
+
+    @property
+    def ending(self) -> Ended:
+        """How it ended; of a plan that nothing was done about, what is to say of it."""
+        return _ending(progress_of(self.events, self.plan), self.plan)
+
+
+def _outcome(leg: Leg, back: Leg | None) -> Outcome:
+    progress = progress_of(leg.events, leg.plan)
+    final = next((step for step in progress.steps if step.phase is None), None)
+    return Outcome(
+        outcome=leg.ending,
+        seconds=_rounded(progress.now - progress.started),
+        seconds_since_first_write=_rounded(_since_first_write(progress)),
+        soak_seconds=_rounded(sum(step.soaked for step in progress.steps)),
+        steps=tuple(_step(step, step.phase, progress) for step in progress.steps if step.phase is not None),
+        settled=Wait(**_wait(final)) if final else None,
+        unchanged=tuple(str(one) for one in progress.plan.unchanged),
+        refusals=leg.refusals or UNSET,
+        left=tuple(step.phase.value for step in progress.plan.left) or UNSET,
+        stopped=_stopped(progress),
+        rollback=_outcome(back, None) if back else UNSET,
+    )
+
+
+def _ending(progress: Progress, plan: Plan | None) -> Ended:
+    if progress.plan.refusals:
+        return "refused"
+    if plan is not None and not plan.steps:
+        return "unchanged"
+    match progress.ended:
+        case Settled():
+            return "settled"
+        case Stopped():
+            return "stopped"
+        case None:
+            return "unfinished"
+
+
+def result_lines(plan: Plan | None, events: Iterable[Event]) -> tuple[str, ...]:
     """Return kubectl's line for every object: what was written in the end, then what needed no write."""
     return tuple(result_line(one, word) for one, word in final_words(plan, events).items())
 
 
-def final_words(plan: Plan, events: Iterable[Event]) -> dict[ResourceId, str]:
+def final_words(plan: Plan | None, events: Iterable[Event]) -> dict[ResourceId, str]:
     """Return kubectl's word for every object: what was written in the end, then what needed no write."""
     words: dict[ResourceId, str] = {}
     for event in events:
         if isinstance(event, Wrote):
             # A bridge creates and the desired version configures: to the user the object was created.
             words[event.resource] = _stronger(words.get(event.resource), event.word)
-    return words | {one: "unchanged" for one in plan.unchanged if one not in words}
+    return words | {one: "unchanged" for one in (plan.unchanged if plan else ()) if one not in words}
 
 
 def would_be(plan: Plan, deletion: str) -> dict[ResourceId, str]:
@@ -92,23 +149,12 @@ def _stronger(earlier: str | None, word: str) -> str:
     return earlier if earlier is not None and word == "unchanged" else word
 
 
-def outcome_of(progress: Progress) -> str:
-    """Return how a rollout ended: settled, stopped, or unfinished."""
-    match progress.ended:
-        case Settled():
-            return "settled"
-        case Stopped():
-            return "stopped"
-        case None:
-            return "unfinished"
-
-
-def _stopped(progress: Progress) -> dict[str, Any]:
+def _stopped(progress: Progress) -> StoppedAt | UnsetType:
     match progress.ended:
         case Stopped(step=step, why=why):
-            return {"stopped": {"step": step, "why": why}}
+            return StoppedAt(step, why)
         case _:
-            return {}
+            return UNSET
 
 
 def _since_first_write(progress: Progress) -> float:
@@ -116,45 +162,42 @@ def _since_first_write(progress: Progress) -> float:
     return progress.now - first
 
 
-def _step(step: StepProgress, progress: Progress) -> dict[str, Any]:
+def _step(step: StepProgress, phase: Phase, progress: Progress) -> StepOutcome:
+    return StepOutcome(
+        phase=phase.value,
+        state=step.state.value,
+        **_wait(step),
+        soak_seconds=_rounded(step.soaked),
+        writes=tuple(_write(wrote, progress) for wrote in step.wrote),
+    )
+
+
+def _wait(step: StepProgress) -> dict[str, Any]:
+    figures = propagation(step)
     return {
-        "phase": step.phase.value if step.phase else None,
-        "state": step.state.value,
-        **_barrier(step),
-        "soakSeconds": _rounded(step.soaked),
-        "writes": [_write(wrote, progress) for wrote in step.wrote],
-    }
-
-
-def _barrier(step: StepProgress) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "waitedSeconds": _rounded(step.waited),
+        "waited_seconds": _rounded(step.waited),
         "proxies": step.proxies,
-        "slowest": [{"proxy": proxy, "seconds": _rounded(at)} for proxy, at in step.slowest[:SLOWEST]],
+        "slowest": tuple(Slow(proxy, _rounded(at)) for proxy, at in step.slowest[:SLOWEST]),
+        "propagation_seconds": Propagation(_rounded(figures.p50), _rounded(figures.p99)) if figures else UNSET,
+        "stragglers": tuple(Lagging(one.proxy, one.why) for one in step.stragglers) or UNSET,
+        "not_counted": tuple(Lagging(one.proxy, one.why) for one in step.left_out) or UNSET,
+        "istiod": _istiod(step) if step.overseers or step.unasked else UNSET,
     }
-    if figures := propagation(step):
-        told["propagationSeconds"] = {"p50": _rounded(figures.p50), "p99": _rounded(figures.p99)}
-    if step.stragglers:
-        told["stragglers"] = [{"proxy": one.proxy, "why": one.why} for one in step.stragglers]
-    if step.left_out:
-        told["notCounted"] = [{"proxy": one.proxy, "why": one.why} for one in step.left_out]
-    if step.overseers or step.unasked:
-        told["istiod"] = {
-            "seenBy": list(step.overseers),
-            "notChecked": [{"replica": one.replica, "why": one.why} for one in step.unasked],
-        }
-    return told
 
 
-def _write(wrote: Wrote, progress: Progress) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "action": wrote.action.value,
-        "resource": str(wrote.resource),
-        "result": wrote.word,
-        "resourceVersion": wrote.resource_version,
-        "at": _rounded(wrote.at - progress.started),
-    }
-    return told | ({"bridge": True} if _is_bridge(wrote, progress.plan) else {})
+def _istiod(step: StepProgress) -> Istiod:
+    return Istiod(step.overseers, tuple(Unknown(one.replica, one.why) for one in step.unasked))
+
+
+def _write(wrote: Wrote, progress: Progress) -> Written:
+    return Written(
+        action=wrote.action.value,
+        resource=str(wrote.resource),
+        result=wrote.word,
+        resource_version=wrote.resource_version,
+        at=_rounded(wrote.at - progress.started),
+        bridge=True if _is_bridge(wrote, progress.plan) else UNSET,
+    )
 
 
 def _is_bridge(wrote: Wrote, plan: Plan) -> bool:

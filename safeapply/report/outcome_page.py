@@ -8,7 +8,7 @@ from typing import Final
 
 from safeapply.istio.proxies import ProxyId
 from safeapply.plans.plan import Plan
-from safeapply.report.outcome import outcome_of, result_lines
+from safeapply.report.outcome import Leg, result_lines
 from safeapply.report.pages import filled
 from safeapply.report.sentences import sentence
 from safeapply.report.spans import Span, spans
@@ -115,7 +115,7 @@ def outcome_page(events: Sequence[Event], plan: Plan) -> str:
     stopped = progress.ended if isinstance(progress.ended, Stopped) else None
     view = _Report(
         title="Report",
-        outcome="unchanged" if not plan.steps else outcome_of(progress),
+        outcome=Leg(plan, tuple(events)).ending,
         headline=f"{counted(len(progress.plan.steps), 'step')} in {duration(seconds)}"
         if plan.steps
         else "no changes",

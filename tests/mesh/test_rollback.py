@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -100,6 +101,21 @@ async def test_a_rollout_that_takes_too_long_goes_back_by_itself_where_that_is_a
         assert specs(mesh) == start
         states = [one["metadata"]["annotations"]["safeapply/state"] for one in mesh.store.list(RECORD)]
         assert states == ["rolled-back"]
+
+
+async def test_the_way_there_and_back_is_one_document_and_one_stream() -> None:
+    """Whoever parses standard output reads one report with the rollback inside, or lines with one result."""
+    async with Mesh(scene()) as mesh:
+        mesh.control_plane.withhold_eds([STABLE])
+        late = (*APPLY, "--timeout", "2s", "--on-timeout", "rollback", "-o")
+        told = json.loads((await command(mesh, *late, "json")).out)
+        assert (told["outcome"], told["rollback"]["outcome"]) == ("stopped", "settled")
+        assert [write["result"] for step in told["rollback"]["steps"] for write in step["writes"]]
+        lines = [json.loads(one) for one in (await command(mesh, *late, "events")).out.splitlines()]
+        kinds = [one["type"] for one in lines]
+        assert (kinds.count("result"), kinds[-1], lines[-1]["rollback"]) == (1, "result", "settled")
+        assert kinds.index("rolloutStopped") < kinds.index("rollbackBegan") < kinds.index("rolloutSettled")
+        assert [one["at"] for one in lines] == sorted(one["at"] for one in lines)
 
 
 async def test_a_proxy_that_does_not_count_does_not_bar_the_way_back() -> None:

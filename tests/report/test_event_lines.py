@@ -18,7 +18,8 @@ from safeapply.istio.proxies import ProxyId
 from safeapply.plans.plan import Phase, Plan, Refusal
 from safeapply.report.event_format import SCHEMA, events_schema
 from safeapply.report.event_lines import NAMED, EventLines
-from safeapply.rollout.events import Event, PlanStarted, Straggler, Waiting
+from safeapply.report.outcome import Leg
+from safeapply.rollout.events import Event, PlanStarted, Stopped, Straggler, Waiting
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "events.schema.json"
 BEGUN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -33,7 +34,7 @@ def lines(*events: Event, plan: Plan = PLAN) -> list[dict[str, Any]]:
     """Return the lines of a rollout, its result with them."""
     writer = EventLines(BEGUN)
     told = [writer.line(event) for event in events]
-    return [json.loads(one) for one in (*told, writer.result(plan, events))]
+    return [json.loads(one) for one in (*told, writer.result(Leg(plan, events)))]
 
 
 def test_the_published_schema_is_the_one_of_the_lines() -> None:
@@ -102,6 +103,21 @@ def test_what_is_refused_is_a_result_with_the_reason() -> None:
     (result,) = lines(plan=Plan(refusals=(refusal,)))
     assert (result["outcome"], result["refusals"]) == ("refused", ["GET / would answer 503 NC"])
     validator().validate(result)
+
+
+def test_the_way_back_goes_on_in_the_same_stream() -> None:
+    """One line between the two, time goes on, and one result tells of both, every object once."""
+    writer, stopped = EventLines(BEGUN), Stopped(9.0, 2, "too slow")
+    told = [writer.line(one) for one in (*STORY[:3], stopped)] + [writer.turning_back("too slow")]
+    told += [writer.line(replace(one, at=one.at + 10.0)) for one in STORY]
+    told += [writer.result(Leg(PLAN, (*STORY[:3], stopped)), Leg(PLAN, STORY))]
+    lines = [json.loads(one) for one in told]
+    assert (lines[4]["type"], lines[4]["at"], lines[4]["why"]) == ("rollbackBegan", 9.0, "too slow")
+    assert [one["at"] for one in lines] == sorted(one["at"] for one in lines)
+    assert (lines[-1]["outcome"], lines[-1]["rollback"]) == ("stopped", "settled")
+    assert [one["resource"] for one in lines[-1]["objects"]] == [str(RULE)]
+    for one in lines:
+        validator().validate(one)
 
 
 def test_the_same_events_give_the_same_bytes() -> None:

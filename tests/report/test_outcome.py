@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
+
+from jsonschema import Draft202012Validator
 
 from safeapply.istio.proxies import ProxyId
-from safeapply.plans.plan import Action, Operation, Phase, Plan, Step
-from safeapply.report.outcome import outcome_document, outcome_json, result_lines
+from safeapply.plans.plan import Action, Operation, Phase, Plan, Refusal, Step
+from safeapply.report.outcome import Leg, outcome_document, outcome_json, result_lines
+from safeapply.report.outcome_format import outcome_schema
 from safeapply.resources.objects import Namespace, Resource, ResourceId
 from safeapply.rollout.events import (
     BarrierPassed,
     Event,
+    LeftOut,
     PlanStarted,
     ReplicasAsked,
     Settled,
@@ -25,6 +31,8 @@ from safeapply.rollout.events import (
 )
 from safeapply.xds.expectations import ClusterAbsent
 from safeapply.xds.names import ClusterName
+
+PUBLISHED = Path(__file__).parents[2] / "docs" / "outcome.schema.json"
 
 
 def known(kind: str) -> ResourceId:
@@ -149,6 +157,31 @@ def test_a_plan_without_steps_leaves_all_unchanged() -> None:
     assert (told["outcome"], told["unchanged"]) == ("unchanged", [str(RULE)])
     told = outcome_document((), PLAN)
     assert (told["outcome"], [one["state"] for one in told["steps"]]) == ("unfinished", ["pending"] * 3)
+
+
+def test_the_way_back_stands_inside_the_report_of_the_way_there() -> None:
+    """One document; a way back that is refused, or comes to no plan, is told too."""
+    stopped = (*STORY[:7], Stopped(60.0, 2, "too slow"))
+    told = outcome_document(stopped, PLAN, Leg(PLAN, STORY))
+    assert (told["outcome"], told["rollback"]) == ("stopped", outcome_document(STORY, PLAN))
+    refusal = Refusal("in-use", (RULE,), "sidecars in default", "GET / would answer 503 NC", "keep v1")
+    refused = outcome_document(stopped, PLAN, Leg(Plan(refusals=(refusal,))))["rollback"]
+    assert (refused["outcome"], refused["refusals"]) == ("refused", ["GET / would answer 503 NC"])
+    assert outcome_document(stopped, PLAN, Leg(None))["rollback"]["outcome"] == "unfinished"
+
+
+def test_reports_are_as_the_published_schema_has_them() -> None:
+    """Cut off anywhere, and with a way back. If the schema is old: docs.captures."""
+    schema = json.loads(PUBLISHED.read_text())
+    assert schema == outcome_schema()
+    judge = Draft202012Validator(schema)
+    asked = ReplicasAsked(7.0, 3, ("istiod-0.istio-system",), (Unasked("istiod-1.istio-system", "silent"),))
+    out = LeftOut(7.0, 2, (Straggler(ProxyId("c.x"), "excluded"),))
+    for length in range(len(STORY) + 1):
+        judge.validate(outcome_document(STORY[:length], PLAN, Leg(PLAN, (*STORY[:length], out, asked))))
+    judge.validate(outcome_document((*STORY[:7], Stopped(60.0, 2, "too slow")), replace(PLAN, left=PLAN.steps)))
+    assert not judge.is_valid(outcome_document(STORY) | {"outcome": "well"})
+    assert not judge.is_valid({"formatVersion": "1", "outcome": "settled"})
 
 
 def test_every_object_has_one_line_for_its_user() -> None:

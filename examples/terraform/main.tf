@@ -1,4 +1,6 @@
-# The Istio objects of one directory, written again whenever a file in it changes. No provider is needed.
+# The Istio objects of one directory, written again whenever a file in it changes. No provider is needed. Nothing is
+# deleted: a provisioner for that would run at each change, before the files are written, as every change replaces the
+# resource. `safeapply delete --filename mesh` does it, and pruning takes what left the directory (see --prune).
 variable "manifests" {
   type    = string
   default = "mesh"

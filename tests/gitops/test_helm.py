@@ -23,23 +23,24 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def rendered(directory: Path, manifests: Path | None = None) -> str:
+def rendered(directory: Path, manifests: Path | None = None, *values: str) -> str:
     """Return what Helm makes of the example, or of it with other manifests."""
     shutil.copytree(HERE, directory)
     if manifests is not None:
         shutil.copy(manifests, directory / "mesh" / "reviews.yaml")
-    command = ("helm", "template", "reviews", directory, "--namespace", "default")
+    options = (word for value in values for word in ("--set", value))
+    command = ("helm", "template", "reviews", str(directory), "--namespace", "default", *options)
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def hooks(text: str) -> list[Document]:
-    """Return the hooks of a release in the order in which Helm runs them: by weight."""
+def hooks(text: str, when: str = "pre-upgrade") -> list[Document]:
+    """Return a release's hooks of an event in the order in which Helm runs them: by weight."""
     found = [one for one in yaml.safe_load_all(text) if one is not None]
-    assert {one["metadata"]["annotations"]["helm.sh/hook"] for one in found} == {"pre-install,pre-upgrade"}
     assert {one["metadata"]["annotations"]["helm.sh/hook-delete-policy"] for one in found} == {
         "before-hook-creation"
     }
-    return sorted(found, key=lambda one: int(one["metadata"]["annotations"]["helm.sh/hook-weight"]))
+    chosen = [one for one in found if when in one["metadata"]["annotations"]["helm.sh/hook"].split(",")]
+    return sorted(chosen, key=lambda one: int(one["metadata"]["annotations"]["helm.sh/hook-weight"]))
 
 
 async def test_an_upgrade_loses_no_request(tmp_path: Path) -> None:
@@ -53,6 +54,24 @@ async def test_an_upgrade_loses_no_request(tmp_path: Path) -> None:
         assert well, place.jobs.logs
         assert (tally.failed, tally.lost, place.subsets) == (0, {}, ["stable"])
         assert helm.deleted == ["reviews-safeapply", "reviews-safeapply"]
+
+
+async def test_in_two_parts_the_old_version_stays_until_the_upgrade_is_well(tmp_path: Path) -> None:
+    """Widen and switch before, narrow after; an upgrade that fails in between leaves the old subset in reach."""
+    first, wanted = (
+        rendered(tmp_path / name, live, "safeapply.split=true")
+        for name, live in (("first", LIVE), ("wanted", None))
+    )
+    async with site(rights()) as place:
+        helm = Hooks(place.mesh)
+        helm.start()
+        for when in ("pre-install", "post-install"):
+            assert await helm.run(hooks(first, when)), place.jobs.logs
+        assert await helm.run(hooks(wanted)), place.jobs.logs
+        assert place.subsets == ["v1", "stable"]
+        well, tally = await place.under_load(lambda: helm.run(hooks(wanted, "post-upgrade")))
+        assert well, place.jobs.logs
+        assert (tally.failed, tally.lost, place.subsets) == (0, {}, ["stable"])
 
 
 async def test_what_helm_renders_goes_through_a_pipe(tmp_path: Path) -> None:

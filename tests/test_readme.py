@@ -25,6 +25,8 @@ ELSEWHERE: Final = {
     "cd examples/01-rename-a-subset": "tests/test_examples.py compares what the next line prints, to the letter",
     "safeapply plan --live live -f desired": "the same",
     "safeapply apply -f reviews/ --context west --context east": "tests/mesh/test_multicluster.py, on two clusters",
+    "safeapply apply -f reviews/ --context west --context east --exclude 'east/*/*'": "the same",
+    "safeapply apply -f reviews/ --context east --context west --exclude 'west/*/*'": "the same",
     "safeapply sandbox up": "tests/sandbox/mesh/test_background.py: it would outlive this test",
     "safeapply sandbox status": "the same",
     "safeapply sandbox down": "the same",

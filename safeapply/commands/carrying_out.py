@@ -15,6 +15,7 @@ from safeapply.adapters.tracing import tracing
 from safeapply.commands.choices import DryRun, OnTimeout
 from safeapply.commands.manner import Manner, Operator
 from safeapply.commands.planning import Planned, Wanted, plan_against
+from safeapply.commands.primaries import check_primaries
 from safeapply.commands.rights import Rights
 from safeapply.commands.way_back import history_of, holder, own_managers, way_back
 from safeapply.errors import (
@@ -124,8 +125,11 @@ class _Rollout:
     operator: Operator
 
     async def planned(self, wanted: Wanted) -> Planned:
+        manner = self.manner
         async with self.rights.all_named():
-            return await plan_against(wanted, self.cluster, dry_run=self.manner.dry_run is not DryRun.CLIENT)
+            made = await plan_against(wanted, self.cluster, dry_run=manner.dry_run is not DryRun.CLIENT)
+        check_primaries(made.live.values(), manner.root_namespace, manner.reach.exclude)
+        return made
 
     async def agreed(self, made: Planned) -> None:
         await self.rights.check(made)

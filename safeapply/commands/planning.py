@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from safeapply import __version__
 from safeapply.commands.inputs import Files, Pruning, manifests_of
-from safeapply.errors import UsageError
-from safeapply.istio.kinds import POD
-from safeapply.istio.replicas import replica_of_pod
 from safeapply.istio.snapshot import MeshSettings
 from safeapply.plans.changes import Change, changes_between
 from safeapply.plans.phases import in_phases
@@ -22,7 +19,7 @@ from safeapply.rollout.membership import Lookup, Membership, Reference, check_pa
 from safeapply.rollout.preflight import preflight
 from safeapply.rollout.survey import survey
 
-__all__ = ["Planned", "Wanted", "check_primaries", "plan_against", "plan_offline"]
+__all__ = ["Planned", "Wanted", "plan_against", "plan_offline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +111,6 @@ async def plan_against(wanted: Wanted, cluster: Cluster, *, dry_run: bool = True
     seen = await survey(
         cluster, wanted.manifests, doomed=wanted.doomed, named=wanted.named, known=known, dry_run=dry_run
     )
-    check_primaries(seen.live.values(), wanted.root_namespace)
     made = _refused(membership, seen.live) or plan(
         seen.live,
         seen.changes,
@@ -125,23 +121,6 @@ async def plan_against(wanted: Wanted, cluster: Cluster, *, dry_run: bool = True
     made = _checked(made, wanted, seen.live, seen.changes, offline=False)
     desired = {one.id: one.desired for one in seen.changes if one.desired}
     return replace(_planned(wanted, made, seen.live, desired, membership), changes=seen.changes)
-
-
-def check_primaries(objects: Iterable[Resource], root_namespace: Namespace) -> None:
-    """Return if no cluster but the first runs istiod: each reads its configuration from its own cluster alone.
-
-    Raises:
-        UsageError: another one does, so that what is written to the first would not reach its proxies.
-    """
-    pods = (one for one in objects if one.id.group_kind == POD and one.id.cluster)
-    replicas = (replica_of_pod(one, root_namespace) for one in pods)
-    own = next((one for one in replicas if one is not None), None)
-    if own is not None:
-        raise UsageError(
-            f"--context {own.cluster}: istiod runs there too ({own.id}), and reads its configuration from its own "
-            "cluster. Nothing was written; run safeapply once for each cluster that runs istiod, with its "
-            "--context first and those of its remotes after it"
-        )
 
 
 def _checked(

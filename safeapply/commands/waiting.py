@@ -10,7 +10,7 @@ from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.multicluster import all_connected
 from safeapply.commands.conditions import condition_of
-from safeapply.commands.planning import check_primaries
+from safeapply.commands.primaries import check_primaries
 from safeapply.commands.reach import Reach
 from safeapply.commands.rights import Rights
 from safeapply.istio.kinds import POD
@@ -56,7 +56,7 @@ async def wait_for(terms: Terms, *, emit: Callable[[Event], None], say: Callable
         async with rights.all_named():
             pods = await cluster.list((POD,))
             await rights.check_waiting(pods)
-        check_primaries(pods, terms.root_namespace)
+        check_primaries(pods, terms.root_namespace, terms.reach.exclude)
         default = terms.namespace or Namespace(connections.home.namespace)
         proxies = terms.reach.proxies(connections)
         pages = connections.istiods()

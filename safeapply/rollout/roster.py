@@ -56,8 +56,8 @@ class Roster:
 
     @property
     def replicas(self) -> tuple[Replica, ...]:
-        """The replicas of istiod that run."""
-        return tuple(self._replicas.values())
+        """The replicas of istiod that run in the first cluster: those of another read other objects."""
+        return tuple(one for one in self._replicas.values() if not one.cluster)
 
     def begin(self) -> None:
         """Follow the pods from now on."""

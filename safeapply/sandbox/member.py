@@ -1,8 +1,9 @@
 """One cluster of a mesh: an API server of its own, what is stored there, and the pods that run.
 
 The first one holds the configuration, and istiod runs there. The others are remotes, as Istio calls them: their
-Envoys are served by the first one's istiod, which reads their Services and pods, and no configuration. They share
-one network: every Envoy reaches every pod.
+Envoys are served by the first one's istiod, which reads their Services and pods, and no configuration. Or they are
+primaries too, with an istiod that serves their own Envoys by their own configuration. They share one network: every
+Envoy reaches every pod.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from safeapply.sandbox.controlplane import ControlPlane
 from safeapply.sandbox.controlplane.pages import DEBUG_PORTS
 from safeapply.sandbox.envoys import Envoys
 from safeapply.sandbox.kubelet import Kubelet
-from safeapply.sandbox.names import proxy_name
+from safeapply.sandbox.names import HOME, proxy_name
 from safeapply.sandbox.pods import istiod_pod, scheduled
 from safeapply.sandbox.sockets import admin_socket, debug_socket
 from safeapply.sandbox.stored import StoredObjects
@@ -53,8 +54,8 @@ class Member:
             name: what it is called; empty for the first.
             run: the run directory of the mesh.
             backends: what answers for its pods.
-            control_plane: what serves its Envoys, and is told what is stored here.
-            replicas: how many replicas of istiod run here.
+            control_plane: what serves its Envoys.
+            replicas: how many replicas of istiod run here; with none it is a remote.
             addresses: the numbers of addresses that no pod of the mesh has yet.
         """
         self.name = name
@@ -73,8 +74,6 @@ class Member:
             addresses=addresses,
         )
         self._istiods = {istiod_pod(number)["metadata"]["name"]: number for number in range(replicas)}
-        self._control_plane = control_plane
-        self.store.listen(self._observe)
         self.store.listen(self.kubelet.observe)
 
     @property
@@ -88,12 +87,18 @@ class Member:
 
     def fill(self, live: Iterable[Document], added: Iterable[Document]) -> None:
         """Create the live objects and what they need to be a mesh; a remote holds no configuration."""
-        own = (one for one in live if not self.name or not _configures(one))
+        own = (one for one in live if self._istiods or not _configures(one))
         istiods = map(istiod_pod, self._istiods.values())
         self.objects.fill(tuple(own), tuple(map(scheduled, (*added, *istiods))))
 
-    def _observe(self, event: WatchEvent) -> None:
-        self._control_plane.observe(replace(event, id=replace(event.id, cluster=self.name)) if self.name else event)
+    def tell(self, control_plane: ControlPlane, *, own: bool) -> None:
+        """Let a control plane know all that is stored here, as its own or as another cluster's."""
+        place = "" if own else self.name or HOME
+
+        def observe(event: WatchEvent) -> None:
+            control_plane.observe(replace(event, id=replace(event.id, cluster=place)))
+
+        self.store.listen(observe)
 
     def _admin_of(self, namespace: Namespace, pod: str, port: int) -> str | None:
         """Return what a port-forward reaches: the admin interface of a pod's Envoy, or istiod's debug pages."""

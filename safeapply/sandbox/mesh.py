@@ -53,6 +53,8 @@ class Scene:
     replicas: int = 2
     remotes: tuple[str, ...] = ()
     """The names of further clusters of the mesh: each has the same Services and pods, and no configuration."""
+    primaries: tuple[str, ...] = ()
+    """The names of further clusters that have all of that, an istiod of their own, and the same configuration."""
 
 
 class _Part(Protocol):
@@ -86,6 +88,11 @@ class Mesh:
     def home(self) -> Member:
         """The cluster that holds the configuration."""
         return self.members[""]
+
+    @property
+    def control_plane(self) -> ControlPlane:
+        """The istiod that reads its configuration, and serves the Envoys of the remotes too."""
+        return self.control_planes[""]
 
     @property
     def store(self) -> Store:
@@ -146,7 +153,8 @@ class Mesh:
                     await member.kubelet.all_ready()
         except TimeoutError as error:
             raise SandboxError(f"some pods were not ready within {within:.0f} s") from error
-        await self.control_plane.settled(within)
+        for one in self.control_planes.values():
+            await one.settled(within)
 
     def targets(self) -> tuple[Target, ...]:
         """Return every request, of the live and the desired configuration, on every proxy that it concerns."""
@@ -163,33 +171,39 @@ class Mesh:
         raise_file_limit()
         self.run = Path(tempfile.mkdtemp(prefix="sa-"))
         self.janitor = parts.enter_context(Janitor(self.run))
-        self.control_plane = ControlPlane(
-            run=self.run, seed=self.scene.seed, delays=NO_DELAYS, replicas=self.scene.replicas
-        )
+        self.control_planes = {
+            name: ControlPlane(
+                run=self.run / name, seed=self.scene.seed, delays=NO_DELAYS, replicas=self.scene.replicas
+            )
+            for name in ("", *self.scene.primaries)
+        }
         backends = await parts.enter_async_context(await Backends.start())
         self.members = {one.name: one for one in self._members(backends)}
         members = tuple(self.members.values())
         for one in members:
             await parts.enter_async_context(one.envoys)
+            for name, plane in self.control_planes.items():
+                one.tell(plane, own=name == one.name)
         ordered: list[_Part] = [one.api for one in members]
-        ordered += [self.control_plane, *(one.kubelet for one in members)]
+        ordered += [*self.control_planes.values(), *(one.kubelet for one in members)]
         for part in ordered:
             await part.start()
             parts.push_async_callback(part.stop)
         self._fill()
         self.kubeconfig.write_text(kubeconfig_of(members))
         await self.settled(within=SERVE_SECONDS)
-        self.control_plane.set_delays(self.scene.delays)
+        for plane in self.control_planes.values():
+            plane.set_delays(self.scene.delays)
 
     def _members(self, backends: Backends) -> Iterator[Member]:
         addresses = count(1)
-        for name in ("", *self.scene.remotes):
+        for name in ("", *self.scene.primaries, *self.scene.remotes):
             yield Member(
                 name,
                 run=self.run,
                 backends=backends,
-                control_plane=self.control_plane,
-                replicas=0 if name else self.scene.replicas,
+                control_plane=self.control_planes.get(name, self.control_plane),
+                replicas=self.scene.replicas if name in self.control_planes else 0,
                 addresses=addresses,
             )
 

@@ -17,6 +17,7 @@ from safeapply.resources.objects import GroupKind
 from safeapply.sandbox.mesh import Mesh, Scene
 from safeapply.sandbox.pods import istiod_pod
 from safeapply.sandbox.run import run_under_load
+from safeapply.sandbox.traffic import Traffic
 from safeapply.sandbox.watching import WatchEvent
 from tests.mesh.command import EXAMPLE, command, ended, scene, started
 
@@ -101,13 +102,30 @@ async def test_the_proxies_of_both_are_shown_with_what_istiod_says() -> None:
         }
 
 
-async def test_a_second_primary_is_refused() -> None:
+async def test_two_primaries_take_a_run_each() -> None:
+    """Each istiod reads its own cluster: two runs under load, each of which leaves the other cluster as it is."""
+    other = (*BOTH[2:], *HOME)
+    async with (
+        Mesh(replace(scene(proxies=2), primaries=("east",))) as mesh,
+        await Traffic.start(mesh.targets(), rate=300.0) as traffic,
+    ):
+        await traffic.before()
+        first = await command(mesh, *APPLY, *BOTH, "--exclude", "east/*/*")
+        assert (first.code, subsets(mesh), subsets(mesh, "east")) == (0, ["stable"], ["v1"]), first.err
+        second = await command(mesh, *APPLY, *other, "--exclude", "safeapply-sandbox/*/*")
+        assert (second.code, subsets(mesh, "east")) == (0, ["stable"]), second.err
+        await mesh.settled(within=30)
+        tally = await traffic.after()
+    assert (tally.failed, tally.lost) == (0, {})
+
+
+async def test_a_second_primary_whose_proxies_count_is_refused() -> None:
     """An istiod reads its own cluster alone: what is written to the first would never reach the other's proxies."""
     async with Mesh(two(proxies=1)) as mesh:
         mesh.members["east"].objects.create(istiod_pod(0))
         before = mesh.store.resource_version
-        for words in (("plan", *FILES), APPLY, ("wait", "--for=subset=reviews.default/v1")):
-            said = await command(mesh, *words, *BOTH)
+        for words in (APPLY, ("wait", "--for=subset=reviews.default/v1")):
+            said = await command(mesh, *words, *BOTH, "--exclude", "east/default/*")
             assert said.code == 2
             assert "--context east: istiod runs there too (east/istiod-0.istio-system)" in said.err
         assert mesh.store.resource_version == before
@@ -125,7 +143,7 @@ def written(mesh: Mesh, fact: Callable[[], bool]) -> asyncio.Event:
     return so
 
 
-def subsets(mesh: Mesh) -> list[str]:
-    """Return the subsets of reviews, as they are live."""
-    rules = [one for one in mesh.store.list(RULE) if one["metadata"]["name"] == "reviews"]
+def subsets(mesh: Mesh, cluster: str = "") -> list[str]:
+    """Return the subsets of reviews, as they are live in a cluster."""
+    rules = [one for one in mesh.members[cluster].store.list(RULE) if one["metadata"]["name"] == "reviews"]
     return sorted(subset["name"] for subset in rules[0]["spec"]["subsets"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
 
 from safeapply.istio.kinds import DestinationRule, Traffic, VirtualService
+from safeapply.istio.proxies import REVISION, Proxy
+from safeapply.plans.changes import Change
 from safeapply.plans.plan import Caution
 from safeapply.plans.policies import denying
 from safeapply.plans.transition import Transition
@@ -13,13 +16,18 @@ from safeapply.resources.objects import Resource, ResourceId
 
 __all__ = ["cautions"]
 
+ISTIO: Final = ".istio.io"
 
-def cautions(transition: Transition, resources: Mapping[ResourceId, Resource]) -> Iterator[Caution]:
+
+def cautions(
+    transition: Transition, resources: Mapping[ResourceId, Resource], proxies: Collection[Proxy]
+) -> Iterator[Caution]:
     """Yield what the operator should know before the first write.
 
     Args:
         transition: from live to desired.
         resources: all that is live.
+        proxies: the Envoys that run.
     """
     for stages in transition.stages.values():
         match stages[Stage.LIVE], stages[Stage.DESIRED]:
@@ -30,6 +38,8 @@ def cautions(transition: Transition, resources: Mapping[ResourceId, Resource]) -
             case _:
                 pass
     yield from _denying(transition, resources)
+    for one, change in transition.changes.items():
+        yield from _of_a_revision(one, change, proxies)
     if transition.assumed:
         yield _assumed(transition.assumed)
 
@@ -70,6 +80,21 @@ def _denying(transition: Transition, resources: Mapping[ResourceId, Resource]) -
             "their rules into one policy",
             found,
         )
+
+
+def _of_a_revision(one: ResourceId, change: Change, proxies: Collection[Proxy]) -> Iterator[Caution]:
+    """Warn of an object that only some istiods read (istio ``pkg/config/model.go``, ``LabelsInRevision``)."""
+    labels = {found.labels.get(REVISION, "") for found in (change.live, change.desired) if found is not None}
+    for revision in sorted(labels - {""}) if one.group.endswith(ISTIO) else ():
+        others = sum(proxy.revision not in {"", revision} for proxy in proxies)
+        if others:
+            yield Caution(
+                "other-revision",
+                f"{one} bears {REVISION}={revision}: only istiods of that revision read it, and {others} of the "
+                "proxies that run belong to others; it is planned as if all read it, and a barrier may stay shut: "
+                "take the label away, or leave those proxies out with --exclude",
+                (one,),
+            )
 
 
 def _tcp(route: VirtualService) -> tuple[object, ...]:

@@ -68,14 +68,14 @@ def plan(
         options: what the operator decides.
     """
     options = options or PlanOptions()
-    wanted, kept = tuple(changes), tuple(unchanged)
+    wanted, kept, running = tuple(changes), tuple(unchanged), tuple(proxies)
     unpinned = leftover_pins(live, {*kept, *(change.id for change in wanted)})
-    transition = transition_of(live, (*wanted, *unpinned), proxies, mesh=options.mesh, offline=options.offline)
+    transition = transition_of(live, (*wanted, *unpinned), running, mesh=options.mesh, offline=options.offline)
     outcome = _best(transition, live, kept, options)
     return replace(
         outcome,
         unchanged=kept,
-        warnings=tuple(cautions(transition, live)),
+        warnings=tuple(cautions(transition, live, running)),
         versions={one: change.live.resource_version for one, change in transition.changes.items() if change.live},
         label_keys=transition.label_keys,
     )

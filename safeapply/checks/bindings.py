@@ -9,10 +9,10 @@ from safeapply.checks import catalogue
 from safeapply.checks.findings import Finding, Severity
 from safeapply.checks.requests import listed, named
 from safeapply.checks.scene import Scene
-from safeapply.istio.declarations import gateway_name
 from safeapply.istio.hosts import overlap
 from safeapply.istio.kinds import GATEWAY, MESH, Gateway, VirtualService
 from safeapply.istio.proxies import Role
+from safeapply.istio.virtual_services import gateway_name
 from safeapply.resources.objects import Document, FieldPath, Namespace, ResourceId
 from safeapply.xds.names import Host
 

@@ -6,8 +6,8 @@ are live. So a field of a wrong type cannot appear here; a missing one can, ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
 
@@ -15,41 +15,34 @@ from safeapply.istio.hosts import resolve, service_host
 from safeapply.istio.kinds import (
     DESTINATION_RULE,
     GATEWAY,
-    MESH,
     PEER_AUTHENTICATION,
     SERVICE,
     SERVICE_ENTRY,
     SIDECAR,
     VIRTUAL_SERVICE,
     Declaration,
-    Destination,
     DestinationRule,
     Gateway,
-    Match,
     PeerAuthentication,
     Port,
-    Rule,
     Server,
     Service,
     Services,
     Sidecar,
     Subset,
-    Traffic,
-    VirtualService,
 )
 from safeapply.istio.tls import Mode, tls_policy
+from safeapply.istio.virtual_services import VirtualServiceReader
+from safeapply.istio.visibility import export_to
 from safeapply.istio.workloads import declare_workload, pairs
-from safeapply.resources.objects import Document, FieldPath, GroupKind, Namespace, Resource, ResourceId
+from safeapply.resources.objects import Document, GroupKind, Resource, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["declare", "gateway_name"]
+__all__ = ["declare"]
 
 HTTP_PROTOCOLS = frozenset({"http", "http2", "grpc", "grpc-web"})
 TCP_PROTOCOLS = frozenset({"tcp", "tls", "https", "mongo", "mysql", "redis"})
-OF_PROXIES = frozenset({"name", "gateways", "port", "sourceLabels", "sourceNamespace"})
-"""Fields of a match that no request decides."""
 EXCLUDED = "~"
-EVERY_PATH: Final[tuple[object, ...]] = (None, {}, {"prefix": "/"}, {"regex": ".*"})
 EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
 
 
@@ -61,22 +54,14 @@ def declare(resource: Resource, *, created: str, domain: str) -> Declaration | N
         created: the creation time to assume; it decides who wins (ISTIO.md 4.10).
         domain: the mesh's trust in DNS, usually ``cluster.local``.
     """
-    reader = _Reader(resource.id, created, domain)
     kind = resource.id.group_kind
+    if kind == VIRTUAL_SERVICE:
+        return VirtualServiceReader(resource.id, created, domain).read(resource.spec)
+    reader = _Reader(resource.id, created, domain)
     if kind == SERVICE:
         return reader.service(resource)
     read = _READERS.get(kind)
     return declare_workload(resource) if read is None else read(reader, resource.spec)
-
-
-def gateway_name(name: str, namespace: Namespace) -> str:
-    """Return ``namespace/name`` for the name by which an object refers to a Gateway; or ``mesh`` (ISTIO.md 2.3)."""
-    if name == MESH:
-        return MESH
-    owner, slash, rest = name.partition("/")
-    if not slash:
-        return f"{namespace}/{name}"
-    return f"{namespace}/{rest}" if owner == "." else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +72,6 @@ class _Reader:
     created: str
     domain: str
 
-    def virtual_service(self, spec: Document) -> VirtualService:
-        gateways = spec.get("gateways") or (MESH,)
-        return VirtualService(
-            id=self.id,
-            created=self.created,
-            hosts=tuple(self._host(host) for host in spec.get("hosts") or ()),
-            gateways=frozenset(self._gateway_name(name) for name in gateways),
-            export_to=_export_to(spec),
-            rules=tuple(rule for traffic in Traffic for rule in self._rules(traffic, spec)),
-        )
-
     def destination_rule(self, spec: Document) -> DestinationRule:
         selector = spec.get("workloadSelector")
         return DestinationRule(
@@ -105,7 +79,7 @@ class _Reader:
             created=self.created,
             host=self._host(str(spec.get("host") or "")),
             # A rule with a selector is private to its namespace, whatever it says (ISTIO.md 3.4).
-            export_to=_export_to(spec) if selector is None else frozenset({"."}),
+            export_to=export_to(spec) if selector is None else frozenset({"."}),
             selector=None if selector is None else pairs(selector.get("matchLabels")),
             subsets=tuple(
                 Subset(str(s["name"]), pairs(s.get("labels")), tls_policy(s)) for s in spec.get("subsets") or ()
@@ -136,7 +110,7 @@ class _Reader:
         ports = tuple(_port(p, str(p.get("protocol") or "").lower()) for p in spec.get("ports") or ())
         selector = pairs((spec.get("workloadSelector") or {}).get("labels"))
         hosts = (self._host(host) for host in spec.get("hosts") or ())
-        external, visible = spec.get("location") != "MESH_INTERNAL", _export_to(spec)
+        external, visible = spec.get("location") != "MESH_INTERNAL", export_to(spec)
         return Services(
             self.id,
             tuple(Service(self.id, self.created, host, ports, selector, visible, external) for host in hosts),
@@ -168,9 +142,6 @@ class _Reader:
     def _host(self, name: str) -> Host:
         return resolve(name, self.id.namespace, domain=self.domain)
 
-    def _gateway_name(self, name: str) -> str:
-        return gateway_name(name, self.id.namespace)
-
     def _server(self, server: Document) -> Server:
         port = server.get("port") or {}
         protocol = str(port.get("protocol") or "").lower()
@@ -185,79 +156,6 @@ class _Reader:
             http=protocol in HTTP_PROTOCOLS or (protocol == "https" and terminates),
             hosts=hosts,
         )
-
-    def _rules(self, traffic: Traffic, spec: Document) -> Iterator[Rule]:
-        for index, rule in enumerate(spec.get(traffic.value) or ()):
-            yield self._rule(traffic, rule, FieldPath(f"spec.{traffic.value}[{index}]"))
-
-    def _rule(self, traffic: Traffic, rule: Document, path: FieldPath) -> Rule:
-        routes = [(self._destination(r["destination"], p), r.get("weight") or 0) for r, p in _routes(rule, path)]
-        mirrors = tuple(self._mirrors(rule, path))
-        return Rule(
-            traffic=traffic,
-            matches=tuple(self._match(traffic, match or {}) for match in rule.get("match") or ()),
-            # Envoy gets a lone destination whatever its weight, and of several none of weight 0 (ISTIO.md 1.3).
-            destinations=tuple(_shared(routes)) if len(routes) > 1 else tuple(d for d, _ in routes),
-            mirrors=tuple(d for d, share in mirrors if share != 0),
-            named=(*(d for d, _ in routes), *(d for d, _ in mirrors)),
-            delegate=self._delegate(rule.get("delegate")),
-            path=path,
-        )
-
-    def _match(self, traffic: Traffic, match: Document) -> Match:
-        return Match(
-            gateways=frozenset(self._gateway_name(name) for name in match.get("gateways") or ()),
-            port=match.get("port"),
-            source_labels=pairs(match.get("sourceLabels")),
-            source_namespace=str(match.get("sourceNamespace") or ""),
-            request=", ".join(f"{key} {_said(match[key])}" for key in sorted(match.keys() - OF_PROXIES)),
-            all=_lets_all_through(traffic, match),
-        )
-
-    def _mirrors(self, rule: Document, path: FieldPath) -> Iterator[tuple[Destination, float | None]]:
-        """Yield each mirror with its percentage; None is all."""
-        if rule.get("mirror"):
-            percentage = (rule.get("mirrorPercentage") or {}).get("value", rule.get("mirrorPercent"))
-            yield self._destination(rule["mirror"], FieldPath(f"{path}.mirror")), percentage
-        for index, entry in enumerate(rule.get("mirrors") or ()):
-            where = FieldPath(f"{path}.mirrors[{index}].destination")
-            yield self._destination(entry["destination"], where), (entry.get("percentage") or {}).get("value")
-
-    def _destination(self, destination: Document, path: FieldPath) -> Destination:
-        return Destination(
-            host=self._host(str(destination.get("host") or "")),
-            subset=str(destination.get("subset") or ""),
-            port=(destination.get("port") or {}).get("number"),
-            path=path,
-        )
-
-    def _delegate(self, delegate: Document | None) -> ResourceId | None:
-        if not delegate:
-            return None
-        namespace = Namespace(str(delegate.get("namespace") or self.id.namespace))
-        return ResourceId(self.id.group, self.id.kind, namespace, str(delegate.get("name") or ""))
-
-
-def _routes(rule: Document, path: FieldPath) -> Iterator[tuple[Document, FieldPath]]:
-    for index, route in enumerate(rule.get("route") or ()):
-        yield route, FieldPath(f"{path}.route[{index}].destination")
-
-
-def _shared(routes: Sequence[tuple[Destination, float]]) -> Iterator[Destination]:
-    """Yield the destinations that have a weight, with what Envoy draws for them: one after the other."""
-    total, passed = sum(weight for _, weight in routes), 0.0
-    for destination, weight in routes:
-        if weight:
-            yield replace(destination, share=(passed / total, (passed + weight) / total))
-            passed += weight
-
-
-def _lets_all_through(traffic: Traffic, match: Document) -> bool:
-    """Tell what istio ``IsCatchAllRoute`` does of HTTP; of TCP only subnets tell connections apart."""
-    wanted = {key for key in match.keys() - OF_PROXIES - {"ignoreUriCase", "statPrefix"} if match[key]}
-    if traffic is Traffic.HTTP:
-        return wanted <= {"uri"} and match.get("uri") in EVERY_PATH
-    return traffic is Traffic.TCP and not wanted
 
 
 def _port(port: Document, protocol: str) -> Port:
@@ -275,24 +173,7 @@ def _mode(mtls: Document | None) -> Mode:
     return Mode((mtls or {}).get("mode") or Mode.UNSET)
 
 
-def _said(value: object) -> str:
-    """Return a value as an operator would say it, the same for equal values."""
-    match value:
-        case dict():
-            return " ".join(f"{key} {_said(value[key])}" for key in sorted(value))
-        case list():
-            return ",".join(map(_said, value))
-        case _:
-            return str(value)
-
-
-def _export_to(spec: Document) -> frozenset[str] | None:
-    values = spec.get("exportTo")
-    return frozenset(map(str, values)) if values else None
-
-
 _READERS: Final[Mapping[GroupKind, Callable[[_Reader, Document], Declaration]]] = {
-    VIRTUAL_SERVICE: _Reader.virtual_service,
     DESTINATION_RULE: _Reader.destination_rule,
     GATEWAY: _Reader.gateway,
     SERVICE_ENTRY: _Reader.service_entry,

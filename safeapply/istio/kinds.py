@@ -1,7 +1,7 @@
 """The objects that decide where requests go, as values: what Istio reads of them and nothing else.
 
-``istio.declarations`` makes them from manifests. Hosts are resolved, lists are tuples, and each destination
-remembers the field it was read from, so that a refusal can point at it.
+``istio.declarations`` and ``istio.virtual_services`` make them from manifests. Hosts are resolved, lists are
+tuples, and each destination remembers the field it was read from, so that a refusal can point at it.
 """
 
 from __future__ import annotations

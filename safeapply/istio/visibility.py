@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from safeapply.resources.objects import Namespace
+from safeapply.resources.objects import Document, Namespace
 
-__all__ = ["exported_to", "publicity"]
+__all__ = ["export_to", "exported_to", "publicity"]
 
 
-def exported_to(export_to: frozenset[str] | None, *, owner: Namespace, viewer: Namespace) -> bool:
+def export_to(spec: Document) -> frozenset[str] | None:
+    """Return what a spec says, or None where it says nothing."""
+    values = spec.get("exportTo")
+    return frozenset(map(str, values)) if values else None
+
+
+def exported_to(named: frozenset[str] | None, *, owner: Namespace, viewer: Namespace) -> bool:
     """Tell whether an object of ``owner`` is visible in ``viewer``; no exportTo means everywhere."""
-    if export_to is None or "*" in export_to:
+    if named is None or "*" in named:
         return True
-    return viewer in export_to or ("." in export_to and viewer == owner)
+    return viewer in named or ("." in named and viewer == owner)
 
 
-def publicity(export_to: frozenset[str] | None, *, owner: Namespace, viewer: Namespace) -> int:
+def publicity(named: frozenset[str] | None, *, owner: Namespace, viewer: Namespace) -> int:
     """Return 0 for a route named to its own namespace and seen there, 1 for by name, 2 for public (ISTIO.md 4.2).
 
     It is the viewer's question: ``[".", "shop"]`` is private where it lives, and exported by name in ``shop``
     (istiod's ``initVirtualServices``).
     """
-    if not export_to or "*" in export_to:
+    if not named or "*" in named:
         return 2
-    return 0 if not export_to.isdisjoint({".", owner}) and owner == viewer else 1
+    return 0 if not named.isdisjoint({".", owner}) and owner == viewer else 1

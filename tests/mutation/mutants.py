@@ -29,9 +29,7 @@ MUTANTS = (
     ),
     Mutant("2.4 exact goes before wildcards", "hosts", "(is_wild(pattern), -len(pattern)", "(0, len(pattern)"),
     Mutant("2.4 the longest wildcard wins", "hosts", "(is_wild(pattern), -len(pattern)", "(is_wild(pattern), 0"),
-    Mutant(
-        "4.7 no exportTo is everywhere", "visibility", 'export_to is None or "*"', 'export_to is not None and "*"'
-    ),
+    Mutant("4.7 no exportTo is everywhere", "visibility", 'named is None or "*"', 'named is not None and "*"'),
     Mutant("5.16 a dot is the own namespace", "visibility", "and viewer == owner", "and viewer != owner"),
     Mutant(
         "3.1 the client's namespace is asked first",
@@ -86,8 +84,10 @@ MUTANTS = (
         "and proxy_class.role is not Role.GATEWAY:",
         "and proxy_class.role is Role.GATEWAY:",
     ),
-    Mutant("1.3 weight 0 among several is dropped", "declarations", "        if weight:\n", "        if True:\n"),
-    Mutant("1.3 a lone one counts at any weight", "declarations", "if len(routes) > 1 else", "if True else"),
+    Mutant(
+        "1.3 weight 0 among several is dropped", "virtual_services", "        if weight:\n", "        if True:\n"
+    ),
+    Mutant("1.3 a lone one counts at any weight", "virtual_services", "if len(routes) > 1 else", "if True else"),
     Mutant("1.3 a mirror is soft", "routes", "(d, False) for d in rule.mirrors", "(d, True) for d in rule.mirrors"),
     Mutant("2.5 an unknown host is on port 80 alone", "listeners", "ports.add(PLAIN_PORT)", "ports.add(9080)"),
     Mutant(
@@ -130,9 +130,7 @@ MUTANTS = (
         "taken = is_wild(own) or any(",
         "taken = any(",
     ),
-    Mutant(
-        "4.2 private goes before public", "visibility", "return 0 if not export_to", "return 3 if not export_to"
-    ),
+    Mutant("4.2 private goes before public", "visibility", "return 0 if not named", "return 3 if not named"),
     Mutant("4.2 private is what its own namespace sees", "visibility", "and owner == viewer else 1", "else 1"),
     Mutant("4.3 a host outside the server's is not served", "places", "if common is not None:", "if True:"),
     Mutant(
@@ -233,7 +231,7 @@ MUTANTS = (
     Mutant("6.7 waypoints", "handshakes", "if one.role is Role.WAYPOINT:", "if False:"),
     Mutant(
         "1.3 of a split only a share fails",
-        "declarations",
+        "virtual_services",
         "yield replace(destination, share=(passed / total, (passed + weight) / total))",
         "yield destination",
     ),

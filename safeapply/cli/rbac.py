@@ -36,6 +36,9 @@ def rbac(  # noqa: PLR0913  one parameter for each option
     recursive: Recursive = False,
     namespace: NamespaceName = None,
     delete: Annotated[bool, typer.Option("--delete", help="Also for safeapply delete of the files.")] = False,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="For a remote cluster of the mesh, which nothing is written to.")
+    ] = False,
     prune: Prune = False,
     applyset: ApplySetName = None,
     selector: Selector = None,
@@ -56,7 +59,18 @@ def rbac(  # noqa: PLR0913  one parameter for each option
     other kinds, or other Secrets: then print it again.
     """
     from safeapply.commands.inputs import Pruning, manifests_of
-    from safeapply.plans.rights import Way, deleting, executing, general, noting, pruning, reading, writing
+    from safeapply.errors import UsageError
+    from safeapply.plans.rights import (
+        Way,
+        attending,
+        deleting,
+        executing,
+        general,
+        noting,
+        pruning,
+        reading,
+        writing,
+    )
     from safeapply.report.rbac import rbac_yaml
     from safeapply.resources.objects import Namespace
     from safeapply.resources.plurals import plural_of
@@ -67,7 +81,11 @@ def rbac(  # noqa: PLR0913  one parameter for each option
     asked = Pruning(prune, selector, applyset)
     reference = asked.reference(Namespace(namespace or ""))
     plurals: dict[GroupKind, str] = {}
-    if filename:
+    if remote and (filename or delete or prune):
+        raise UsageError("--remote is for clusters that nothing is written to: it goes with no files")
+    if remote:
+        rights = attending(way)
+    elif filename:
         manifests = manifests_of(filename, recursive=recursive, namespace=namespace)
         plurals = dict(_defined(manifests))
         rights = (*reading(way, root), *executing(way, root, lock), *writing(manifests))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -18,22 +19,26 @@ DESIRED = str(EXAMPLE / "desired")
 SET = ("--prune", "--applyset", "shop", "-n", "default")
 
 
-def guarded(mesh: Mesh, *arguments: str) -> None:
-    """Give the one user of a mesh what ``safeapply rbac`` prints, and nothing else."""
+def guarded(mesh: Mesh, *arguments: str, cluster: str = "") -> None:
+    """Give the one user of a cluster what ``safeapply rbac`` prints, and nothing else."""
+    there = mesh.members[cluster]
     said: Said = ran(
         *(sys.executable, "-m", "safeapply", "rbac", *arguments, "--serviceaccount", "ci:robot"),
         kubeconfig=Path(os.devnull),
     )
     assert said.code == 0, said.err
     for document in yaml.safe_load_all(said.out):
-        kind = mesh.store.kinds.named(GroupKind("rbac.authorization.k8s.io", document["kind"]))
+        kind = there.store.kinds.named(GroupKind("rbac.authorization.k8s.io", document["kind"]))
         assert kind is not None
         one = kind.id_of(document["metadata"]["name"], document["metadata"].get("namespace", ""))
-        if mesh.store.get(one) is not None:
-            mesh.store.delete(one)
-        mesh.store.create(document)
-    mesh.api.access = Access(mesh.store, {"robot": service_account("ci", "robot")})
-    mesh.kubeconfig.write_text(mesh.api.kubeconfig(token="robot"))
+        if there.store.get(one) is not None:
+            there.store.delete(one)
+        there.store.create(document)
+    there.api.access = Access(there.store, {"robot": service_account("ci", "robot")})
+    kubeconfig = yaml.safe_load(mesh.kubeconfig.read_text())
+    for user in kubeconfig["users"]:
+        user["user"] = {"token": "robot"}
+    mesh.kubeconfig.write_text(yaml.safe_dump(kubeconfig))
 
 
 async def done(mesh: Mesh, *arguments: str) -> Result:
@@ -62,3 +67,17 @@ async def test_a_wait_without_the_right_to_read_envoys_says_so_at_once() -> None
         result = await command(mesh, "wait", "--for=subset=reviews.default/v1", "--timeout", "30s")
         assert result.code == 1
         assert "create pods/portforward in namespace default, to read the configuration of the Envoys" in result.err
+
+
+async def test_a_remote_takes_what_is_printed_for_it() -> None:
+    """Its Services and pods are listed, its Envoys read; what is missing is named with the context, before a write."""
+    both = ("--context", "safeapply-sandbox", "--context", "east")
+    async with Mesh(replace(scene(proxies=2), remotes=("east",))) as mesh:
+        guarded(mesh, "-f", DESIRED)
+        guarded(mesh, "--remote", "--via", "url", cluster="east")
+        before = mesh.store.resource_version
+        result = await command(mesh, "apply", "-f", DESIRED, "--yes", *both)
+        assert (result.code, mesh.store.resource_version) == (1, before)
+        assert "the user of context east is not allowed to\n  create pods/portforward" in result.err
+        guarded(mesh, "--remote", cluster="east")
+        await done(mesh, "apply", "-f", DESIRED, "--yes", "--soak", "0", *both)

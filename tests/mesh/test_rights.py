@@ -70,7 +70,7 @@ async def test_a_wait_without_the_right_to_read_envoys_says_so_at_once() -> None
 
 
 async def test_a_remote_takes_what_is_printed_for_it() -> None:
-    """Its Services and pods are listed, its Envoys read; what is missing is named with the context, before a write."""
+    """Its Services and pods are listed, its Envoys read; what is missing is named with the context, first."""
     both = ("--context", "safeapply-sandbox", "--context", "east")
     async with Mesh(replace(scene(proxies=2), remotes=("east",))) as mesh:
         guarded(mesh, "-f", DESIRED)

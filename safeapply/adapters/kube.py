@@ -23,7 +23,7 @@ from safeapply.resources.secrets import without_values
 __all__ = ["KubeCluster"]
 
 PAGE = "500"
-NOT_FOUND, CONFLICT = 404, 409
+NOT_FOUND, CONFLICT, GONE = 404, 409, 410
 REVIEW = """
 Please review the fields above; they have other managers. Take them over with --force-conflicts, leave them out of
 the manifest, or give them the values that they have."""
@@ -162,16 +162,20 @@ class KubeCluster:
         if served is None:
             return (), ""
         resources: tuple[Resource, ...] = ()
-        base = {"limit": PAGE} | ({"labelSelector": selector} if selector else {})
-        query = base
+        chosen = {"labelSelector": selector} if selector else {}
+        query = chosen | {"limit": PAGE}
         while True:
             doing = f"list {kind}"
-            reply = _done(await self.connection.request("GET", served.path(namespace), query=query), doing)
-            part = read(reply.document, Listing, doing)
+            reply = await self.connection.request("GET", served.path(namespace), query=query)
+            if reply.status == GONE and "continue" in query:
+                # The version of the first parts is forgotten: all anew, in one part (client-go tools/pager).
+                resources, query = (), chosen
+                continue
+            part = read(_done(reply, doing).document, Listing, doing)
             resources += tuple(_item(item, kind, served) for item in part.items or ())
             if not part.metadata.following:
                 return resources, part.metadata.resource_version
-            query = {**base, "continue": part.metadata.following}
+            query = chosen | {"limit": PAGE, "continue": part.metadata.following}
 
     async def plural(self, kind: GroupKind) -> str | None:
         """Return how the server calls the collection of a kind, or None where it has no such kind."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from safeapply.adapters import kube as kube_adapter
 from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.clock import SystemClock
-from safeapply.adapters.connection import Connection, connected
+from safeapply.adapters.connection import Connection, Reply, connected
 from safeapply.adapters.kube import KubeCluster
 from safeapply.errors import ClusterChangedError, ClusterError, ClusterUnreachableError, RejectedError
 from safeapply.plans.found import Found
@@ -22,7 +24,7 @@ from safeapply.resources.objects import Document, Namespace, Resource, ResourceI
 from safeapply.rollout.history import History, Record, State
 from safeapply.sandbox.apiserver import ADMIN, Access
 from safeapply.sandbox.apiserver.faults import ApiFault, ApiFaults
-from tests.sandbox.apiserver.cluster import Cluster, config
+from tests.sandbox.apiserver.cluster import CONFIGMAPS, Cluster, config
 
 DEFAULT = Namespace("default")
 SETTINGS = ResourceId("", "ConfigMap", DEFAULT, "settings")
@@ -231,3 +233,29 @@ async def test_a_wrong_address_is_told_at_once(
         with pytest.raises(ClusterUnreachableError, match="check the kubeconfig"):
             await KubeCluster(one).get(SETTINGS)
     assert (tries, counted.writes) == (1, 0)
+
+
+async def test_a_list_whose_first_parts_are_forgotten_begins_anew(
+    cluster: Cluster, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token of the second part is too old (410): all is listed once more, as it is then, none of it twice."""
+    monkeypatch.setattr(kube_adapter, "PAGE", "2")
+    kube, kind = KubeCluster(connection), SETTINGS.group_kind
+    for name in "abcde":
+        await kube.create(Resource(replace(SETTINGS, name=name), config(name, namespace=DEFAULT)))
+    parts: list[Mapping[str, str]] = []
+    ask = connection.request
+
+    async def asked(method: str, path: str, **more: Any) -> Reply:
+        query = more.get("query") or {}
+        if len(parts) == 1:
+            cluster.ask("DELETE", f"{CONFIGMAPS}/b")
+            cluster.do(cluster.store.ledger.forget)
+        if "limit" in query or path.endswith("/configmaps"):
+            parts.append(query)
+        return await ask(method, path, **more)
+
+    monkeypatch.setattr(Connection, "request", lambda _, *words, **more: asked(*words, **more))
+    listed = await kube.list([kind])
+    assert [one.id.name for one in listed] == ["a", "c", "d", "e"]
+    assert [sorted(query) for query in parts] == [["limit"], ["continue", "limit"], []]

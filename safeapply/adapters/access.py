@@ -26,6 +26,8 @@ class ClusterAccess:
     server: str | None = None
     token: str | None = None
     certificate_authority: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
     tls_server_name: str | None = None
     insecure: bool = False
     as_user: str | None = None

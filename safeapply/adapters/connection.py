@@ -21,7 +21,8 @@ from kubernetes.aio.client.configuration import Configuration
 from multidict import CIMultiDict
 
 from safeapply.adapters.access import ClusterAccess
-from safeapply.adapters.credentials import Login, logged_in
+from safeapply.adapters.certificates import ShownCertificate, opened
+from safeapply.adapters.credentials import Identity, Login, logged_in
 from safeapply.adapters.retries import PASSING, patiently
 from safeapply.errors import ClusterError, ClusterUnreachableError
 
@@ -65,6 +66,8 @@ class Connection:
 
     client: ApiClient
     login: Login
+    certificate: ShownCertificate | None = None
+    """Follows what is renewed; None where nothing is."""
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
     """Whether the server has ever answered: one that has and is silent now is being started anew."""
 
@@ -99,7 +102,7 @@ class Connection:
             seen = self.login.identity
             reply = await self._send(method, url, body, content_type)
             if reply.status == UNAUTHORIZED:
-                await self.login.renew(seen)
+                await self._renew(seen)
                 reply = await self._send(method, url, body, content_type)
             return reply
 
@@ -157,19 +160,25 @@ class Connection:
         Raises:
             aiohttp.ClientError: it could not be opened.
         """
-        rest = self.client.rest_client
+        headers, rest = await self.headers(), self.client.rest_client
         session: aiohttp.ClientSession = rest.pool_manager or rest._create_pool_manager()  # noqa: SLF001
         rest.pool_manager = session
         url = f"{self.server}{path}?{urlencode(query)}"
-        return await session.ws_connect(url, protocols=(protocol,), headers=await self.headers())
+        name = self.client.configuration.tls_server_name
+        return await session.ws_connect(url, protocols=(protocol,), headers=headers, server_hostname=name)
 
     async def headers(self) -> CIMultiDict[str]:
         """Return the credentials as HTTP headers, new ones where these are known to have expired."""
         if self.login.identity.expired:
-            await self.login.renew(self.login.identity)
+            await self._renew(self.login.identity)
         headers = CIMultiDict(self.login.identity.impersonated)
         await self.client.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
         return headers
+
+    async def _renew(self, seen: Identity) -> None:
+        await self.login.renew(seen)
+        if self.certificate is not None:
+            self.certificate.follow()
 
     def _unreachable(self, error: Exception) -> str:
         if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
@@ -210,10 +219,11 @@ async def connected(access: ClusterAccess) -> AsyncIterator[Connection]:
     """
     configuration = Configuration()
     login = await logged_in(configuration, access)
-    client = ApiClient(configuration)
+    client = opened(configuration)
+    certificate = ShownCertificate(client)
     try:
-        yield Connection(client, login)
+        yield Connection(client, login, certificate)
     finally:
-        await client.close()
+        await asyncio.gather(client.close(), certificate.close())
         # Transports of aiohttp close in the next turn of the loop; without it they are reported as leaks.
         await asyncio.sleep(0)

@@ -134,6 +134,11 @@ def _user(files: Merged, access: ClusterAccess, name: str | None) -> Entry:
     user = dict(files.find("user", name)) if name else {}
     if access.token:
         user = {key: value for key, value in user.items() if key not in METHODS} | {"token": access.token}
+    flags = {"client-certificate": access.client_certificate, "client-key": access.client_key}
+    for key, path in flags.items():
+        if path:
+            user.pop(f"{key}-data", None)
+            user[key] = path
     return user
 
 

@@ -55,6 +55,19 @@ class AccessOptions:
             rich_help_panel=PANEL,
         ),
     ] = None
+    client_certificate: Annotated[
+        str | None,
+        typer.Option(
+            "--client-certificate",
+            metavar="FILE",
+            help="Certificate to show to the API server.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None
+    client_key: Annotated[
+        str | None,
+        typer.Option("--client-key", metavar="FILE", help="Its private key.", rich_help_panel=PANEL),
+    ] = None
     tls_server_name: Annotated[
         str | None,
         typer.Option(
@@ -113,6 +126,8 @@ class AccessOptions:
             server=self.server,
             token=self.token,
             certificate_authority=self.certificate_authority,
+            client_certificate=self.client_certificate,
+            client_key=self.client_key,
             tls_server_name=self.tls_server_name,
             insecure=self.insecure_skip_tls_verify,
             as_user=self.as_user,

@@ -104,6 +104,36 @@ def test_whoever_may_impersonate_is_somebody_else(guarded: Cluster, tmp_path: Pa
     assert looked(guarded, acting, "--as", "dev", *groups).code == 1
 
 
+def test_a_uid_goes_along_with_the_user(guarded: Cluster, tmp_path: Path) -> None:
+    """Whoever may act for dev, but not for his UID, is told so by the server."""
+    roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+    rules = [
+        {"apiGroups": [""], "resources": ["users", "groups"], "verbs": ["impersonate"]},
+        {
+            "apiGroups": ["authentication.k8s.io"],
+            "resources": ["uids"],
+            "resourceNames": ["1000"],
+            "verbs": ["impersonate"],
+        },
+    ]
+    api = "rbac.authorization.k8s.io/v1"
+    role = {"apiVersion": api, "kind": "ClusterRole", "metadata": {"name": "acting"}, "rules": rules}
+    binding = {
+        "apiVersion": api,
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "acting"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "acting"},
+        "subjects": [{"kind": "User", "name": "dev"}],
+    }
+    for path, document in ((roles, role), (roles.replace("clusterroles", "clusterrolebindings"), binding)):
+        assert guarded.ask("POST", path, document, Authorization="Bearer root").code == 201
+    at = kubeconfig(tmp_path / "config", guarded.server.url, {"token": "dev"})
+    acting = ("--as", "admin", "--as-group", "system:masters", "--as-uid")
+    assert looked(guarded, at, *acting, "1000").code == 1
+    lacks = "dev is not allowed to\n  impersonate uids.authentication.k8s.io 1001"
+    assert lacks in looked(guarded, at, *acting, "1001").err
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -1,4 +1,4 @@
-"""Who asks, and what they may: tokens, impersonation, and RBAC over the Roles and bindings that the store holds.
+"""Who asks, and what they may: tokens, certificates, impersonation, and RBAC over what the store holds.
 
 As the real server decides it (kubernetes ``plugin/pkg/auth/authorizer/rbac``): rights only add up, a rule names
 verbs, groups, resources and perhaps names, and whatever no rule allows is forbidden. Aggregated ClusterRoles and
@@ -21,6 +21,7 @@ __all__ = ["ADMIN", "ANONYMOUS", "Access", "Attempt", "User", "attempt_at", "ser
 
 AUTHENTICATED: Final = "system:authenticated"
 MASTERS: Final = "system:masters"
+_AUTHENTICATION: Final = "authentication.k8s.io"
 _RBAC: Final = "rbac.authorization.k8s.io"
 _BEARER: Final = "bearer"
 """In any case (RFC 9110 11.1): the official client writes it small in a pod."""
@@ -71,25 +72,31 @@ class Access:
     nobody: User = ANONYMOUS
     """Whoever shows no token: kubectl sends none without TLS."""
 
-    def user_of(self, headers: Mapping[str, str], groups: Collection[str]) -> User:
+    def user_of(
+        self,
+        headers: Mapping[str, str],
+        groups: Collection[str],
+        certificate: Mapping[str, Any] | None = None,
+    ) -> User:
         """Return who a request is from, or whom it impersonates.
 
         Args:
             headers: of the request.
             groups: the values of its ``Impersonate-Group``.
+            certificate: a client's, verified, as ``ssl.SSLSocket.getpeercert`` tells it; it goes before a token.
 
         Raises:
             StatusError: 401 for an unknown token, 403 for one that may not impersonate.
         """
         authorization = headers.get("Authorization", "")
-        user = self.nobody
-        if authorization:
+        user = _named_by(certificate) if certificate else self.nobody
+        if authorization and not certificate:
             scheme, _, token = authorization.partition(" ")
             known = self.tokens.get(token) if scheme.lower() == _BEARER else None
             if known is None:
                 raise StatusError(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
             user = known
-        return self._impersonated(user, headers.get("Impersonate-User", ""), groups)
+        return self._impersonated(user, headers, groups)
 
     def check(self, user: User, verb: str, place: Place) -> None:
         """Let pass what a user may.
@@ -116,7 +123,8 @@ class Access:
             _allows(rule, attempt) for rule in self._rules(user, attempt.namespace)
         )
 
-    def _impersonated(self, user: User, name: str, groups: Collection[str]) -> User:
+    def _impersonated(self, user: User, headers: Mapping[str, str], groups: Collection[str]) -> User:
+        name, uid = headers.get("Impersonate-User", ""), headers.get("Impersonate-Uid", "")
         if not name:
             return user
         match name.split(":"):
@@ -127,6 +135,7 @@ class Access:
                 wanted = User(name)
                 attempts = [Attempt("impersonate", "", "users", name=name)]
         attempts += [Attempt("impersonate", "", "groups", name=group) for group in groups]
+        attempts += [Attempt("impersonate", _AUTHENTICATION, "uids", name=uid)] if uid else []
         for attempt in attempts:
             if not self.allows(user, attempt):
                 subject = f'{attempt.resource} "{attempt.name}" is forbidden'
@@ -148,6 +157,14 @@ class Access:
         served = self.store.kinds.named(GroupKind(_RBAC, kind))
         role = self.store.get(served.id_of(name, namespace)) if served else None
         yield from (role or {}).get("rules") or ()
+
+
+def _named_by(certificate: Mapping[str, Any]) -> User:
+    """Return the user of a client certificate: common name and organizations (apiserver ``request/x509``)."""
+    subject = [pair for part in certificate["subject"] for pair in part]
+    groups = {value for key, value in subject if key == "organizationName"}
+    names = [value for key, value in subject if key == "commonName"]
+    return User(names[-1] if names else "", frozenset({AUTHENTICATED, *groups}))
 
 
 def _binds(binding: Mapping[str, Any], user: User) -> bool:

@@ -7,6 +7,7 @@ and refusals that a test asks for.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -54,7 +55,7 @@ VERBS: Final[Mapping[tuple[str, bool], str]] = {
 
 
 class ApiServer:
-    """One API server on the loopback interface, without encryption, and without users until it gets ``access``."""
+    """One API server on the loopback interface, without TLS and users until it gets ``tls`` and ``access``."""
 
     def __init__(
         self,
@@ -67,6 +68,8 @@ class ApiServer:
         """Asked for each request (verb, object); a reason answers 403. For a collection the name is empty."""
         self.access: Access | None = None
         """Who may do what; None for everybody everything."""
+        self.tls: ssl.SSLContext | None = None
+        """How the next start encrypts; None for plain HTTP. A verified client certificate names its user."""
         self.faults: ApiFaults | None = None
         """What goes wrong with requests; None for nothing."""
         self.url = ""
@@ -85,10 +88,10 @@ class ApiServer:
             app, access_log=None, handler_cancellation=True, shutdown_timeout=CLOSE_SECONDS
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, HOST, port)
+        site = web.TCPSite(self._runner, HOST, port, ssl_context=self.tls)
         await site.start()
         host, chosen = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{chosen}"
+        self.url = f"{'http' if self.tls is None else 'https'}://{host}:{chosen}"
 
     async def stop(self) -> None:
         """End watches and port-forwards, and listen no more."""
@@ -240,7 +243,7 @@ class ApiServer:
         if not path:
             return _json({"paths": paths_of(self._store.kinds)})
         aggregated = AGGREGATED in request.headers.get("Accept", "") and path in {"/api", "/apis"}
-        server = self.url.removeprefix("http://")
+        server = self.url.partition("://")[2]
         document = discovery_of(self._store.kinds, path, server, aggregated=aggregated)
         if document is None:
             raise StatusError(HTTPStatus.NOT_FOUND, "NotFound", "the server could not find the requested resource")
@@ -249,7 +252,8 @@ class ApiServer:
     def _user_of(self, request: web.Request) -> User | None:
         if self.access is None:
             return None
-        return self.access.user_of(request.headers, request.headers.getall("Impersonate-Group", []))
+        groups = request.headers.getall("Impersonate-Group", [])
+        return self.access.user_of(request.headers, groups, request.get_extra_info("peercert"))
 
     def _check_allowed(self, verb: str, place: Place, user: User | None) -> None:
         if self.access is not None and user is not None:

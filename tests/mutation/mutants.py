@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MUTANTS", "Mutant"]
+__all__ = ["CAUGHT", "MUTANTS", "Mutant"]
+
+CAUGHT: dict[str, bool] = {}
+"""By the rule that a mutant breaks: what this run has found."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -411,3 +411,45 @@ def test_the_clients_own_namespace_wins_a_host() -> None:
     """ISTIO.md 2.6: even over a Service elsewhere."""
     assert ports_of_reviews(ENTRY.format(namespace="other"), OTHER) == ["7000"]
     assert ports_of_reviews(ENTRY.format(namespace="other"), DEFAULT) == ["9080"]
+
+
+def clusters_of(text: str, host: str, namespace: Namespace = DEFAULT) -> list[str]:
+    """Return port and subset of each cluster that a host has for sidecars of a namespace."""
+    clusters = view(snapshot(text), ProxyClass(Role.SIDECAR, namespace)).clusters
+    return sorted("|".join(name.split("|")[1:3]) for name in clusters if name.endswith(f"|{host}"))
+
+
+def test_a_short_name_and_the_whole_one_are_one_host() -> None:
+    """ISTIO.md 16 no. 9: names are resolved before rules are merged."""
+    whole = """
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: whole}
+spec: {host: reviews.default.svc.cluster.local, subsets: [{name: v3, labels: {version: v3}}]}
+"""
+    assert clusters_of(whole, "reviews.default.svc.cluster.local") == ["9080|", "9080|v1", "9080|v2", "9080|v3"]
+
+
+def test_a_udp_port_has_no_cluster() -> None:
+    """ISTIO.md 1.1: nor has any subset one there."""
+    mixed = """
+---
+apiVersion: v1
+kind: Service
+metadata: {name: dns}
+spec: {ports: [{name: dns, port: 53, protocol: UDP}, {name: http, port: 80}]}
+"""
+    assert clusters_of(mixed, "dns.default.svc.cluster.local") == ["80|"]
+
+
+@pytest.mark.parametrize(
+    ("export_to", "seen_by"),
+    [("", [DEFAULT, OTHER]), ("*", [DEFAULT, OTHER]), (".", [DEFAULT]), ("other", [OTHER]), ("~", [])],
+)
+def test_a_route_is_for_whom_it_is_exported_to(export_to: str, seen_by: list[Namespace]) -> None:
+    """ISTIO.md 4.7: to everybody, its own namespace, those it names, or nobody."""
+    said = f"exportTo: ['{export_to}'], " if export_to else ""
+    route = http(f"{{hosts: [reviews], {said}http: [{{route: [{{destination: {{host: reviews, subset: v1}}}}]}}]}}")
+    moved = "outbound|9080|v1|reviews"
+    assert [ns for ns in (DEFAULT, OTHER) if moved in references(route, ProxyClass(Role.SIDECAR, ns))] == seen_by

@@ -10,7 +10,7 @@ from textwrap import dedent
 
 import pytest
 
-from safeapply.istio.kinds import VIRTUAL_SERVICE
+from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
 from tests.cli.clusters import Said, names, ran, safeapply
 from tests.sandbox.apiserver.cluster import Cluster
 
@@ -46,6 +46,13 @@ spec:
 MISBOUND = GOOD.replace("gateways: [shop]", "gateways: [store]")
 """No request fails that worked before, so the planner has nothing against it; and yet nobody gets an answer."""
 OUTSIDE = GOOD.replace("shop.example", "store.example")
+STRICT = """\
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: all, namespace: default}
+spec: {mtls: {mode: STRICT}}
+"""
+PLAIN = "host: reviews, trafficPolicy: {tls: {mode: DISABLE}}, subsets"
 DANGLING = GOOD.replace("v1, port", "v2, port")
 
 
@@ -165,6 +172,30 @@ def test_apply_refuses_what_would_be_broken_at_rest(cluster: Cluster, tmp_path: 
     assert ([one["code"] for one in told["refusals"]], told["steps"]) == (["IST0101"], [])
     assert safeapply(cluster, "apply", "-f", path, "--yes", "--skip-checks").code == 0
     assert routes(cluster) == ["shop"]
+
+
+def test_apply_refuses_a_rule_that_servers_would_refuse(cluster: Cluster, tmp_path: Path) -> None:
+    """Plaintext to a STRICT server: exit 4 with the request, and the rule is not written."""
+    strict = written(tmp_path / "strict.yaml", STRICT)
+    assert safeapply(cluster, "apply", "-f", strict, "--yes", "--soak", "0").code == 0
+    before = cluster.do(lambda: cluster.store.list(DESTINATION_RULE))
+    plain = written(tmp_path / "plain.yaml", MESH.replace("host: reviews, subsets", PLAIN))
+    said = safeapply(cluster, "apply", "-f", plain, "--yes")
+    assert said.code == 4, said.err
+    assert "tls-conflict" in said.err
+    assert "default/reviews" in said.err
+    assert cluster.do(lambda: cluster.store.list(DESTINATION_RULE)) == before
+
+
+@pytest.mark.parametrize(("text", "code"), [(MISBOUND, 4), (OUTSIDE, 4), (GOOD, 0)])
+def test_warnings_count_on_a_cluster_where_that_is_asked_for(
+    cluster: Cluster, tmp_path: Path, text: str, code: int
+) -> None:
+    """Files over the cluster, and the cluster alone."""
+    path, strictly = written(tmp_path / "route.yaml", text), ("--fail-on", "warning")
+    assert safeapply(cluster, "check", "-f", path, "--live", "cluster", *strictly).code == code
+    assert safeapply(cluster, "apply", "-f", path, "--yes", "--skip-checks").code == 0
+    assert safeapply(cluster, "check", *strictly).code == code
 
 
 def test_a_mesh_that_is_broken_already_can_be_changed(cluster: Cluster, tmp_path: Path) -> None:

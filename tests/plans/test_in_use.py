@@ -37,6 +37,18 @@ def test_the_certificate_of_a_live_gateway_is_not_deleted() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
+def test_the_authority_that_a_live_gateway_asks_clients_for_is_not_deleted(kind: str) -> None:
+    """Where it is named apart, it is a Secret or a ConfigMap of its own (ISTIO.md 5.6)."""
+    edge = EDGE.replace("credentialName: c}", "credentialName: c, caCertCredentialName: ca}")
+    authority = f"---\n{{apiVersion: v1, kind: {kind}, metadata: {{name: ca, namespace: infra}}}}\n"
+    made = make_plan(edge + secret("infra") + authority, "", deleted=[f"{kind}/ca"], proxies=[INGRESS])
+    assert printed(made) == (
+        f"refused in-use: gateway.networking.istio.io/default/edge needs {kind.lower()}/infra/ca, which would be "
+        "removed: new TLS connections would fail at the handshake"
+    )
+
+
 def test_a_secret_of_the_same_name_elsewhere_may_go() -> None:
     """No proxy looks for it there."""
     made = make_plan(EDGE + secret("other"), "", deleted=["Secret/c"], proxies=[INGRESS])

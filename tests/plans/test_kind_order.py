@@ -270,18 +270,20 @@ HTTP_ROUTE = """
 """  # noqa: E501  one object a line
 
 
-def test_an_http_route_comes_after_its_parent_its_backends_and_their_grant() -> None:
+@pytest.mark.parametrize("kind", ["HTTPRoute", "GRPCRoute"])
+def test_a_route_comes_after_its_parent_its_backends_and_their_grant(kind: str) -> None:
     """It would answer 500 without backend or grant, and 404 without parent (ISTIO.md 5.26 to 5.28)."""
-    assert rows(HTTP_ROUTE) == expected("""
+    assert rows(HTTP_ROUTE.replace("HTTPRoute", kind)) == expected(f"""
         Service web, Service copy, Gateway edge, ReferenceGrant shop
-        HTTPRoute web
+        {kind} web
     """)
 
 
-def test_an_http_route_goes_before_its_parent_its_backends_and_their_grant() -> None:
+@pytest.mark.parametrize("kind", ["HTTPRoute", "GRPCRoute"])
+def test_a_route_goes_before_its_parent_its_backends_and_their_grant(kind: str) -> None:
     """The other way round (ISTIO.md 5.26 to 5.28)."""
-    assert undone(HTTP_ROUTE) == expected("""
-        HTTPRoute web
+    assert undone(HTTP_ROUTE.replace("HTTPRoute", kind)) == expected(f"""
+        {kind} web
         Service web, Service copy, Gateway edge, ReferenceGrant shop
     """)
 
@@ -390,10 +392,10 @@ def test_objects_that_name_each_other_are_both_written() -> None:
     )
 
 
-def deployment(version: str) -> str:
-    """Return a Deployment of one version of reviews."""
+def deployment(version: str, kind: str = "Deployment") -> str:
+    """Return a workload of one version of reviews."""
     return manifests(
-        f"{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: reviews-{version}}}, spec: "
+        f"{{apiVersion: apps/v1, kind: {kind}, metadata: {{name: reviews-{version}}}, spec: "
         f"{{template: {{metadata: {{labels: {{app: reviews, version: {version}}}}}}}}}}}"
     )
 
@@ -403,18 +405,19 @@ REVIEWS = manifests("""
 """)  # noqa: E501  one object a line
 
 
-def test_new_pods_come_before_the_route_to_them_and_old_ones_go_after_it() -> None:
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
+def test_new_pods_come_before_the_route_to_them_and_old_ones_go_after_it(kind: str) -> None:
     """A subset without pods answers 503 UH (ISTIO.md 5.11)."""
     assert told(
         planned(
-            REVIEWS + deployment("v1") + rule("reviews", "v1", "v2") + route("reviews", "v1"),
-            deployment("v2") + route("reviews", "v2"),
-            deleted=["Deployment/reviews-v1"],
+            REVIEWS + deployment("v1", kind) + rule("reviews", "v1", "v2") + route("reviews", "v1"),
+            deployment("v2", kind) + route("reviews", "v2"),
+            deleted=[f"{kind}/reviews-v1"],
         )
-    ) == expected("""
-        Deployment reviews-v2
+    ) == expected(f"""
+        {kind} reviews-v2
         VirtualService reviews
-        Deployment reviews-v1
+        {kind} reviews-v1
     """)
 
 

@@ -10,13 +10,11 @@ from safeapply.checks.findings import Finding, Severity
 from safeapply.checks.requests import listed, named
 from safeapply.checks.scene import Scene
 from safeapply.istio.kinds import DestinationRule, Service, Subset, Workload
+from safeapply.istio.subsets import is_augmented
 from safeapply.resources.objects import FieldPath, ResourceId
 from safeapply.xds.names import Host
 
 __all__ = ["empty_subsets", "pods_outside", "unknown_hosts"]
-
-AUGMENTED = ("topology.", "kubernetes.io/", "failure-domain.", "security.istio.io/tlsMode", "istio-locality")
-"""Labels that istiod gives to endpoints by itself, after the node and the network: no manifest shows them."""
 
 
 def unknown_hosts(scene: Scene) -> Iterator[Finding]:
@@ -67,19 +65,15 @@ def pods_outside(scene: Scene) -> Iterator[Finding]:
             else frozenset()
         )
         for one in scene.workloads(service.namespace, service.selector):
-            lacking = sorted(key for key in keys - dict(one.labels).keys() if not _is_augmented(key))
+            lacking = sorted(key for key in keys - dict(one.labels).keys() if not is_augmented(key))
             if lacking:
                 yield _outside(host, one, lacking)
 
 
 def _is_empty(scene: Scene, service: Service, subset: Subset) -> bool:
-    if any(map(_is_augmented, dict(subset.labels))):
+    if any(map(is_augmented, dict(subset.labels))):
         return False
     return not scene.workloads(service.namespace, tuple({**dict(service.selector), **dict(subset.labels)}.items()))
-
-
-def _is_augmented(key: str) -> bool:
-    return key.startswith(AUGMENTED)
 
 
 def _rules(scene: Scene, host: Host) -> Iterator[DestinationRule]:

@@ -6,7 +6,7 @@ are live. So a field of a wrong type cannot appear here; a missing one can, ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
@@ -23,6 +23,7 @@ from safeapply.istio.kinds import (
     Declaration,
     DestinationRule,
     Gateway,
+    Pairs,
     PeerAuthentication,
     Port,
     Server,
@@ -43,6 +44,7 @@ __all__ = ["declare"]
 HTTP_PROTOCOLS = frozenset({"http", "http2", "grpc", "grpc-web"})
 TCP_PROTOCOLS = frozenset({"tcp", "tls", "https", "mongo", "mysql", "redis"})
 EXCLUDED = "~"
+_DNS: Final = frozenset({"DNS", "DNS_ROUND_ROBIN"})
 EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
 
 
@@ -113,7 +115,10 @@ class _Reader:
         external, visible = spec.get("location") != "MESH_INTERNAL", export_to(spec)
         return Services(
             self.id,
-            tuple(Service(self.id, self.created, host, ports, selector, visible, external) for host in hosts),
+            tuple(
+                Service(self.id, self.created, host, ports, selector, visible, external, endpoints=_endpoints(spec))
+                for host in hosts
+            ),
         )
 
     def peer_authentication(self, spec: Document) -> PeerAuthentication:
@@ -156,6 +161,15 @@ class _Reader:
             http=protocol in HTTP_PROTOCOLS or (protocol == "https" and terminates),
             hosts=hosts,
         )
+
+
+def _endpoints(spec: Document) -> tuple[Pairs, ...] | None:
+    """Return the labels of the endpoints that a ServiceEntry names itself, if its clusters depend on them."""
+    if spec.get("resolution") not in _DNS or spec.get("workloadSelector") is not None:
+        return None
+    # Without any, the host is the endpoint, and has no labels (istio ``convertServiceEntryToInstances``).
+    endpoints: Sequence[Document] = spec.get("endpoints") or ({},)
+    return tuple(pairs(one.get("labels")) for one in endpoints)
 
 
 def _port(port: Document, protocol: str) -> Port:

@@ -218,6 +218,9 @@ class Service:
     external: bool = False
     """Whether it lies outside the mesh, and knows nothing of its TLS."""
     headless: bool = False
+    endpoints: tuple[Pairs, ...] | None = None
+    """The labels of each endpoint, where a cluster is made of those that there are (resolution DNS); None where
+    endpoints are told to a cluster that is there without any."""
 
     @property
     def namespace(self) -> Namespace:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from safeapply.istio.hosts import most_specific
 from safeapply.istio.kinds import DestinationRule, Pairs, Service, Subset
@@ -18,7 +19,7 @@ from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["EffectiveRule", "effective_rule", "effective_subsets", "rules_in_path"]
+__all__ = ["EffectiveRule", "effective_rule", "effective_subsets", "is_augmented", "rules_in_path"]
 
 
 def rules_in_path(snapshot: Snapshot, proxy_class: ProxyClass, service: Service) -> tuple[ResourceId, ...]:
@@ -30,9 +31,34 @@ def rules_in_path(snapshot: Snapshot, proxy_class: ProxyClass, service: Service)
 def effective_subsets(
     rules: Sequence[DestinationRule], proxy_class: ProxyClass, service: Service, mesh: MeshSettings
 ) -> tuple[Subset, ...]:
-    """Return the subsets of a service that a class has, given all rules of its look-up path (ISTIO.md 3.1)."""
+    """Return the subsets of a service that a class has clusters for, given all rules of its look-up path.
+
+    ISTIO.md 3.1; a subset that selects none of the endpoints which DNS is asked for has no cluster (3.6).
+    """
     found = effective_rule(rules, proxy_class, service, mesh)
-    return found.subsets if found is not None else ()
+    return tuple(one for one in found.subsets if _has_cluster(service, one)) if found is not None else ()
+
+
+def _has_cluster(service: Service, subset: Subset) -> bool:
+    if service.endpoints is None:
+        return True
+    wanted = {(key, value) for key, value in subset.labels if not is_augmented(key)}
+    return any(wanted <= set(labels) for labels in service.endpoints)
+
+
+def is_augmented(key: str) -> bool:
+    """Tell whether istiod gives a label to endpoints by itself, after the node and the network."""
+    return key.startswith(_AUGMENTED)
+
+
+_AUGMENTED: Final = (
+    "topology.",
+    "kubernetes.io/",
+    "failure-domain.",
+    "security.istio.io/tlsMode",
+    "istio-locality",
+)
+"""No manifest shows them."""
 
 
 def effective_rule(

@@ -70,6 +70,10 @@ MUTANTS = (
     ),
     Mutant("3.3 absent is not a star", "subsets", "return newer == older", "return True"),
     Mutant("3.3 the newest that was not merged wins", "subsets", "in reversed(merged)", "in iter(merged)"),
+    Mutant("3.6 DNS clusters need an endpoint", "subsets", "return any(wanted <=", "return True or any(wanted <="),
+    Mutant("3.6 istiod labels endpoints, too", "subsets", "return key.startswith(_AUGMENTED)", "return False"),
+    Mutant("3.6 without endpoints the host is one", "declarations", "or ({},)", "or ()"),
+    Mutant("3.6 only DNS asks for endpoints itself", "declarations", "not in _DNS or", "in _DNS or"),
     Mutant("3.4 a selector has to match", "subsets", "if rule.selector is not None and proxy", "if True or proxy"),
     Mutant(
         "3.4 a place whose selectors leave a pod out has answered",

@@ -6,18 +6,18 @@ Asked class by class: what one client's namespace has, another's may have lost t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from safeapply.checks import catalogue
 from safeapply.checks.findings import Finding, Severity
 from safeapply.checks.requests import called, listed, named, who
 from safeapply.checks.scene import Scene
-from safeapply.istio.kinds import SERVICE
+from safeapply.istio.kinds import SERVICE, Subset
 from safeapply.istio.proxies import ProxyClass, Role
 from safeapply.istio.registry import service_options
 from safeapply.istio.routes import Reference
-from safeapply.istio.subsets import rules_in_path
+from safeapply.istio.subsets import has_cluster, rules_in_path
 from safeapply.resources.objects import FieldPath, ResourceId
 from safeapply.xds.names import parse_cluster
 
@@ -178,7 +178,22 @@ def _no_subset(scene: Scene, one: ProxyClass, reference: Reference) -> _Cause:
     rules = [rule for rule in index.rules_for(reference.host) if _has(scene, rule, reference.subset)]
     if not rules:
         return _undefined_subset(scene, reference)
-    return _hidden_subset(scene, one, reference, rules)
+    return _empty_subset(scene, one, reference, rules) or _hidden_subset(scene, one, reference, rules)
+
+
+def _empty_subset(scene: Scene, one: ProxyClass, reference: Reference, having: list[ResourceId]) -> _Cause | None:
+    """Return the cause where DNS has no endpoint for any definition of a subset (ISTIO.md 3.6)."""
+    service = next(iter(service_options(scene.snapshot, one, reference.host)), None)
+    if service is None or any(has_cluster(service, each) for each in _defined(scene, having, reference.subset)):
+        return None
+    entry = named(service.id)
+    return _Cause(
+        catalogue.SUBSET_WITHOUT_PODS,
+        "subset",
+        f"no endpoint of {entry} has the labels of subset {reference.subset}, and where DNS finds endpoints a "
+        "subset without any has no cluster",
+        f"Add such an endpoint to {entry} first, or correct the labels.",
+    )
 
 
 def _undefined_subset(scene: Scene, reference: Reference) -> _Cause:
@@ -223,10 +238,12 @@ def _hidden_subset(scene: Scene, one: ProxyClass, reference: Reference, having: 
 
 
 def _has(scene: Scene, rule: ResourceId, subset: str) -> bool:
-    return any(
-        version and subset in {one.name for one in version.subsets}
-        for version in scene.snapshot.rule_versions(rule)
-    )
+    return any(_defined(scene, (rule,), subset))
+
+
+def _defined(scene: Scene, rules: Iterable[ResourceId], subset: str) -> Iterator[Subset]:
+    versions = (version for rule in rules for version in scene.snapshot.rule_versions(rule) if version)
+    return (one for version in versions for one in version.subsets if one.name == subset)
 
 
 def _says_port(scene: Scene, reference: Reference) -> bool:

@@ -19,7 +19,7 @@ from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["EffectiveRule", "effective_rule", "effective_subsets", "is_augmented", "rules_in_path"]
+__all__ = ["EffectiveRule", "effective_rule", "effective_subsets", "has_cluster", "is_augmented", "rules_in_path"]
 
 
 def rules_in_path(snapshot: Snapshot, proxy_class: ProxyClass, service: Service) -> tuple[ResourceId, ...]:
@@ -36,10 +36,11 @@ def effective_subsets(
     ISTIO.md 3.1; a subset that selects none of the endpoints which DNS is asked for has no cluster (3.6).
     """
     found = effective_rule(rules, proxy_class, service, mesh)
-    return tuple(one for one in found.subsets if _has_cluster(service, one)) if found is not None else ()
+    return tuple(one for one in found.subsets if has_cluster(service, one)) if found is not None else ()
 
 
-def _has_cluster(service: Service, subset: Subset) -> bool:
+def has_cluster(service: Service, subset: Subset) -> bool:
+    """Tell whether a subset, where it is looked up, has a cluster (ISTIO.md 3.6)."""
     if service.endpoints is None:
         return True
     wanted = {(key, value) for key, value in subset.labels if not is_augmented(key)}

@@ -7,6 +7,7 @@ from typing import Final
 
 from safeapply.istio.handshake_words import reset
 from safeapply.istio.handshakes import Conflict
+from safeapply.istio.kinds import SERVICE_ENTRY
 from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.routes import Reference, references
 from safeapply.plans.constraints import Dangling
@@ -44,7 +45,7 @@ def refuse_dangling(transition: Transition, found: Sequence[Dangling]) -> Iterat
             proxy_class=classes,
             request=f"{_naming(transition, reference)} names {_target(reference)}, which {_fate(changed)}: "
             f"{_request(reference)} would answer 503 NC",
-            remedy=_remedy(reference, changed=changed),
+            remedy=_remedy(transition, reference, changed=changed),
         )
 
 
@@ -182,9 +183,13 @@ def _request(reference: Reference) -> str:
     return f"a request to {reference}"
 
 
-def _remedy(reference: Reference, *, changed: bool) -> str:
+def _remedy(transition: Transition, reference: Reference, *, changed: bool) -> str:
     if not changed:
         return f"move {reference.chain[-1]} away from it first, or keep it: it is not among the files"
     if reference.subset:
-        return f"add subset {reference.subset} to a DestinationRule that these proxies look up, or correct the name"
+        declared = transition.mesh.index.registry.get(reference.host, ())
+        entry = next((one for one in declared if one.group_kind == SERVICE_ENTRY), None)
+        labels = f", with labels that an endpoint of {entry} has," if entry else ""
+        where = "to a DestinationRule that these proxies look up"
+        return f"add subset {reference.subset}{labels} {where}, or correct the name"
     return "declare the host as a Service or ServiceEntry with this port, or correct the name"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.plans.worlds import planned
+from tests.plans.worlds import make_plan, planned
 
 RULE = """
 ---
@@ -112,3 +112,12 @@ def test_without_endpoints_the_host_is_one_and_bears_no_label() -> None:
     """So a subset by labels has no cluster, and a route to it would fail."""
     plan = planned(entry() + RULE, entry() + RULE + route("v1"))
     assert plan.startswith("refused dangling-reference")
+
+
+def test_a_refusal_says_that_it_takes_an_endpoint() -> None:
+    """That some DestinationRule has the subset is not enough."""
+    (refusal,) = make_plan(entry("v1") + RULE, entry("v1") + RULE + route("v2")).refusals
+    assert refusal.remedy == (
+        "add subset v2, with labels that an endpoint of serviceentry.networking.istio.io/default/bank has, "
+        "to a DestinationRule that these proxies look up, or correct the name"
+    )

@@ -37,6 +37,14 @@ Lag: TypeAlias = Annotated[
     str, typer.Option("--lag", metavar="SPAN", help="Informer lag for each replica and kind of object.")
 ]
 Delay: TypeAlias = Annotated[str, typer.Option("--delay", metavar="SPAN", help="Push delay for each proxy.")]
+Remotes: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--remote",
+        metavar="NAME",
+        help="A further cluster of the mesh, with as many Envoys and a context of this name; repeatable.",
+    ),
+]
 
 
 @app.callback()
@@ -48,7 +56,7 @@ def sandbox() -> None:
 
 
 @app.command()
-def up(
+def up(  # noqa: PLR0913  one parameter for each option
     *,
     name: Name = "default",
     live: Live = None,
@@ -56,6 +64,7 @@ def up(
     seed: Seed = 1,
     lag: Lag = DEFAULT_LAG,
     delay: Delay = DEFAULT_DELAY,
+    remote: Remotes = None,
 ) -> None:
     """Start a mesh in the background and print how to reach it.
 
@@ -65,7 +74,8 @@ def up(
     from safeapply.sandbox.delays import Span
 
     spans = {"lag": str(Span.parse(lag)), "push": str(Span.parse(delay))}
-    state = background.up(name, live=live or (), options={"proxies": proxies, "seed": seed, **spans})
+    options = {"proxies": proxies, "seed": seed, "remotes": list(remote or ()), **spans}
+    state = background.up(name, live=live or (), options=options)
     typer.echo(f"sandbox {name}: {state.proxies} Envoys serve; the API server is {state.server}", err=True)
     typer.echo(f"kubeconfig: {state.kubeconfig}", err=True)
     typer.echo(f"stop it with: {background.down_command(name)}", err=True)
@@ -120,6 +130,7 @@ def run(  # noqa: PLR0913  one parameter for each option
     seed: Seed = 1,
     lag: Lag = DEFAULT_LAG,
     delay: Delay = DEFAULT_DELAY,
+    remote: Remotes = None,
     rps: Annotated[float, typer.Option("--rps", min=1, help="Requests per second, in all.")] = 1000,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write the report there too.")
@@ -142,7 +153,8 @@ def run(  # noqa: PLR0913  one parameter for each option
     from safeapply.sandbox.mesh import Scene
     from safeapply.sandbox.run import run_under_load
 
-    scene = Scene(live=present, desired=wanted, proxies=proxies, seed=seed, delays=delays)
+    remotes = tuple(remote or ())
+    scene = Scene(live=present, desired=wanted, proxies=proxies, seed=seed, delays=delays, remotes=remotes)
     _announce(proxies, seed, delays.lag, delays.push)
     try:
         result = run_until_signalled(run_under_load(command, scene=scene, rate=rps))

@@ -50,6 +50,7 @@ async def _serve(order: dict[str, Any], directory: Path) -> None:
         proxies=order["proxies"],
         seed=order["seed"],
         delays=Delays(lag=Span.parse(order["lag"]), push=Span.parse(order["push"])),
+        remotes=tuple(order["remotes"]),
     )
     async with Mesh(scene) as mesh:
         kubeconfig = directory / "kubeconfig"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ __all__ = ["Mesh", "Scene"]
 SERVICE = GroupKind("", "Service")
 SERVICE_ENTRY = GroupKind("networking.istio.io", "ServiceEntry")
 SERVE_SECONDS = 60.0
+CLUSTER_NAME = re.compile(r"(?!kubeconfig$)[a-z][a-z0-9-]{0,14}[a-z0-9]")
+"""Of Kubernetes' names those that leave room for sockets, and none that a mesh's own directory holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,17 @@ class Scene:
     """The names of further clusters of the mesh: each has the same Services and pods, and no configuration."""
     primaries: tuple[str, ...] = ()
     """The names of further clusters that have all of that, an istiod of their own, and the same configuration."""
+
+    def __post_init__(self) -> None:
+        """Refuse names that no directory of a socket could bear, or that two clusters would share.
+
+        Raises:
+            SandboxError: a name is of no use.
+        """
+        names = (*self.primaries, *self.remotes)
+        wrong = next((one for one in names if not CLUSTER_NAME.fullmatch(one) or names.count(one) > 1), None)
+        if wrong is not None:
+            raise SandboxError(f"{wrong!r} cannot be a cluster: give each a name of 2 to 16 of a-z, 0-9 and -")
 
 
 class _Part(Protocol):

@@ -13,7 +13,9 @@ from dataclasses import replace
 
 import pytest
 
+import safeapply.aio
 from safeapply.resources.objects import GroupKind
+from safeapply.rollout.events import BarrierPassed
 from safeapply.sandbox.mesh import Mesh, Scene
 from safeapply.sandbox.pods import istiod_pod
 from safeapply.sandbox.run import run_under_load
@@ -100,6 +102,20 @@ async def test_the_proxies_of_both_are_shown_with_what_istiod_says() -> None:
             ("east", "client-1"): False,
             ("east", "client-2"): True,
         }
+
+
+async def test_a_script_names_its_clusters_as_a_list() -> None:
+    """The library takes them as ``--context`` does; a word alone is one context."""
+    contexts = ["safeapply-sandbox", "east"]
+    async with Mesh(two(proxies=1)) as mesh:
+        kubeconfig = str(mesh.kubeconfig)
+        await safeapply.aio.wait("subset=reviews.default/v1", kubeconfig=kubeconfig, context=contexts, timeout=20.0)
+        done = await safeapply.aio.apply(
+            str(EXAMPLE / "desired"), kubeconfig=kubeconfig, context=contexts, soak=0.0
+        )
+        assert {one.proxies for one in done.events if isinstance(one, BarrierPassed)} == {2}
+        plan = await safeapply.aio.plan(str(EXAMPLE / "live"), kubeconfig=kubeconfig, context="east", checked=False)
+        assert [one.action for step in plan.steps for one in step.operations]
 
 
 async def test_two_primaries_take_a_run_each() -> None:

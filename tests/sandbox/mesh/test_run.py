@@ -42,6 +42,18 @@ def test_a_command_that_changes_nothing_fails_no_request(tmp_path: Path) -> None
     assert "informer lag 0-100ms per replica and kind" in said
 
 
+def test_a_mesh_may_have_a_remote_cluster() -> None:
+    """It has as many Envoys as the first one, which are asked too, and a context of its name."""
+    command = ("sh", "-c", 'grep -q "name: east" "$KUBECONFIG"')
+    code, report, _ = _run("--live", str(MANIFESTS / "live"), "--remote", "east", "--", *command)
+    assert (code, report["failed"], report["proxies"]) == (0, 0, 6)
+    for names in (["x"], ["kubeconfig"], ["east", "east"]):
+        options = [word for name in names for word in ("--remote", name)]
+        code, _, said = _run(*options, "--", "true")
+        assert (code, said.count("\n")) == (1, 1)
+        assert f"'{names[0]}' cannot be a cluster" in said
+
+
 def test_the_exit_code_is_the_commands() -> None:
     """Scripts see what they would see without a mesh around it; its output comes before the report."""
     done = subprocess.run(

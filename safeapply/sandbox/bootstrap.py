@@ -7,12 +7,13 @@ the statistics, and lets long regular expressions into the admin interface (ENVO
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safeapply.resources.objects import Document
-from safeapply.sandbox.names import PROXY_CONTAINER, cluster_id
+from safeapply.sandbox.names import PROXY_CONTAINER, SDS_CLUSTER, cluster_id, service_account
 from safeapply.sandbox.sockets import listener_name
 
 __all__ = ["ADMIN_FILE", "bootstrap", "node_id", "role_of_pod"]
@@ -45,8 +46,39 @@ def node_id(pod: Document) -> str:
     return f"{role_of_pod(pod) or 'sidecar'}~{address}~{name}.{namespace}~{namespace}.svc.cluster.local"
 
 
-def bootstrap(pod: Document, *, xds_socket: Path) -> Mapping[str, Any]:
-    """Return the bootstrap of a pod's Envoy, which gets the rest from one replica of the control plane."""
+def bootstrap(pod: Document, *, xds_socket: Path, ports: Mapping[str, int] | None = None) -> Mapping[str, Any]:
+    """Return the bootstrap of a pod's Envoy, which gets the rest from one replica of the control plane.
+
+    Args:
+        pod: which the Envoy stands in.
+        xds_socket: where the replica serves.
+        ports: the ports of the pod by name, for an Envoy that has certificates; None for one without.
+    """
+    found = _bootstrap(pod, xds_socket)
+    return found if ports is None else {**found, **_mutual_tls(pod, found, xds_socket, ports)}
+
+
+def _mutual_tls(
+    pod: Document, without: Mapping[str, Any], xds_socket: Path, ports: Mapping[str, int]
+) -> Mapping[str, Any]:
+    """Return what an Envoy with certificates has besides: whom to ask for them, and connections inside itself."""
+    node, resources = without["node"], without["static_resources"]
+    told = [{"name": name, "containerPort": number} for name, number in sorted(ports.items())]
+    own = {"SERVICE_ACCOUNT": service_account(pod), "POD_PORTS": json.dumps(told)}
+    internal = TYPE + "extensions.bootstrap.internal_listener.v3.InternalListener"
+    return {
+        "node": {**node, "metadata": {**node["metadata"], **own}},
+        "static_resources": {
+            **resources,
+            "clusters": [*resources["clusters"], _grpc_cluster(SDS_CLUSTER, xds_socket)],
+        },
+        "bootstrap_extensions": [
+            {"name": "envoy.bootstrap.internal_listener", "typed_config": {"@type": internal}}
+        ],
+    }
+
+
+def _bootstrap(pod: Document, xds_socket: Path) -> dict[str, Any]:
     return {
         "node": _node(pod),
         "admin": {"address": {"pipe": {"path": ADMIN_FILE}}},
@@ -61,7 +93,7 @@ def bootstrap(pod: Document, *, xds_socket: Path) -> Mapping[str, Any]:
             "lds_config": {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
         },
         "static_resources": {
-            "clusters": [_cluster("prometheus_stats", ADMIN_FILE), _xds_cluster(xds_socket)],
+            "clusters": [_cluster("prometheus_stats", ADMIN_FILE), _grpc_cluster("xds-grpc", xds_socket)],
             "listeners": [_metrics_listener()],
         },
         "layered_runtime": {
@@ -89,11 +121,11 @@ def _node(pod: Document) -> Mapping[str, Any]:
     }
 
 
-def _xds_cluster(socket: Path) -> Mapping[str, Any]:
+def _grpc_cluster(name: str, socket: Path) -> Mapping[str, Any]:
     http2: Mapping[str, Any] = {"explicit_http_config": {"http2_protocol_options": {}}}
     options = {"@type": TYPE + "extensions.upstreams.http.v3.HttpProtocolOptions", **http2}
     return {
-        **_cluster("xds-grpc", str(socket)),
+        **_cluster(name, str(socket)),
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
     }
 

@@ -13,6 +13,7 @@ import importlib.metadata
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,7 @@ from typing import Self
 
 from safeapply.errors import SandboxError
 from safeapply.resources.objects import Document, Namespace
-from safeapply.sandbox.bootstrap import bootstrap
+from safeapply.sandbox.bootstrap import bootstrap, role_of_pod
 from safeapply.sandbox.children import Child
 from safeapply.sandbox.sockets import admin_socket, check_room, proxy_directory
 
@@ -29,6 +30,7 @@ __all__ = ["Envoy", "Envoys", "envoy_binary"]
 READY_SECONDS = 30.0
 POLL_SECONDS = 0.02
 LOG_LINES = 5
+NO_PORTS: Mapping[str, int] = {}
 DRAIN_SECONDS = "45"
 """Istio's drainDuration (ISTIO.md 7.9)."""
 
@@ -52,8 +54,15 @@ class Envoy:
 class Envoys:
     """Starts and stops the Envoys of one mesh."""
 
-    def __init__(self, *, run: Path) -> None:
+    def __init__(self, *, run: Path, mutual_tls: bool = False) -> None:
+        """Run none yet.
+
+        Args:
+            run: the directory for their sockets.
+            mutual_tls: whether they have certificates, and sidecars stand before their applications too.
+        """
         check_room(run)
+        self._mutual_tls = mutual_tls
         self._run = run
         self._nursery: Child | None = None
         self._opening = asyncio.Lock()
@@ -64,8 +73,27 @@ class Envoys:
         """All Envoys that were started and not stopped."""
         return tuple(self._running.values())
 
-    async def start(self, pod: Document, xds_socket: Path, *, deadline: float = READY_SECONDS) -> Envoy:
+    def standing_before(self, pod: Document) -> Path | None:
+        """Return the directory of the Envoy that takes what is sent to a pod's application, or None."""
+        if not self._mutual_tls or role_of_pod(pod) != "sidecar":
+            return None
+        return proxy_directory(self._run, Namespace(pod["metadata"]["namespace"]), str(pod["metadata"]["name"]))
+
+    async def start(
+        self,
+        pod: Document,
+        xds_socket: Path,
+        *,
+        ports: Mapping[str, int] = NO_PORTS,
+        deadline: float = READY_SECONDS,
+    ) -> Envoy:
         """Start the Envoy of a pod and return when it is live: it has its first whole configuration.
+
+        Args:
+            pod: which it stands in.
+            xds_socket: where its replica of the control plane serves.
+            ports: the ports of its application, by name.
+            deadline: how many seconds it may take.
 
         Raises:
             SandboxError: it ended, or was not live within ``deadline`` seconds; with the end of its log.
@@ -74,7 +102,8 @@ class Envoys:
         directory = proxy_directory(self._run, namespace, name)
         directory.mkdir(parents=True, exist_ok=True)
         configuration = directory / "bootstrap.json"
-        configuration.write_text(json.dumps(bootstrap(pod, xds_socket=xds_socket), indent=1))
+        own = bootstrap(pod, xds_socket=xds_socket, ports=ports if self._mutual_tls else None)
+        configuration.write_text(json.dumps(own, indent=1))
         log = directory / "envoy.log"
         nursery = await self._open()
         pid = await nursery.ask(

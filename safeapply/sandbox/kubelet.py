@@ -31,11 +31,12 @@ from safeapply.sandbox.pods import (
     outside_backends,
     owner_uid,
     pods_of_workload,
-    ports_of_pod,
+    ports_by_name,
     seconds_to_readiness,
     status_of_pod,
     status_of_workload,
 )
+from safeapply.sandbox.podsockets import PodSockets
 from safeapply.sandbox.sockets import backend_socket
 from safeapply.sandbox.watching import WatchEvent
 
@@ -77,7 +78,7 @@ class _Pod:
 
     id: ResourceId
     ip: str
-    ports: set[int] = field(default_factory=set)
+    sockets: PodSockets
     envoy: Envoy | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -197,11 +198,13 @@ class Kubelet:
             self._going[gone.id] = self._spawn(self._tear_down(gone, self._going.get(gone.id)))
         for uid, pod in pods.items():
             if uid not in self._pods:
-                self._pods[uid] = _Pod(_id_of(pod), address(next(self._numbers)))
+                ip = address(next(self._numbers))
+                sockets = PodSockets(self._run, ip, self._envoys.standing_before(pod), self._backends)
+                self._pods[uid] = _Pod(_id_of(pod), ip, sockets)
                 status = status_of_pod(self._pods[uid].ip, ready=False, ended=crashing(pod))
                 self._objects.set_status(_id_of(pod), status)
             with self._noting(f"{uid}/ports", pod):
-                if not is_ready(pod) or self._ports(pod) != self._pods[uid].ports:
+                if not is_ready(pod) or set(self._ports(pod).values()) != self._pods[uid].sockets.ports:
                     self._spawn(self._bring_up(uid, self._pods[uid], _id_of(pod)))
 
     async def _bring_up(self, uid: str, running: _Pod, resource_id: ResourceId) -> None:
@@ -218,7 +221,7 @@ class Kubelet:
                 await self._open_ports(running, pod)
                 if role_of_pod(pod) is not None and running.envoy is None:
                     socket = self._xds_socket_of(resource_id.namespace, resource_id.name)
-                    running.envoy = await self._envoys.start(pod, socket)
+                    running.envoy = await self._envoys.start(pod, socket, ports=self._ports(pod))
                 now = self._objects.get(resource_id)
                 if now is not None and not is_ready(now) and self._is_current(uid, now):
                     self._objects.set_status(resource_id, status_of_pod(running.ip, ready=True))
@@ -230,14 +233,11 @@ class Kubelet:
         return uid in self._pods and pod["metadata"]["uid"] == uid
 
     async def _open_ports(self, running: _Pod, pod: Document) -> None:
-        wanted = self._ports(pod)
-        for port in wanted - running.ports:
-            path = backend_socket(self._run, running.ip, port)
-            await self._backends.listen(path, pod=running.id.name, labels=pod["metadata"].get("labels") or {})
-            running.ports.add(port)
-        for port in running.ports - wanted:
-            await self._backends.close(backend_socket(self._run, running.ip, port))
-            running.ports.discard(port)
+        wanted, labels = set(self._ports(pod).values()), pod["metadata"].get("labels") or {}
+        for port in wanted - running.sockets.ports:
+            await running.sockets.open(port, pod=running.id.name, labels=labels)
+        for port in running.sockets.ports - wanted:
+            await running.sockets.close(port)
 
     async def _tear_down(self, running: _Pod, before: asyncio.Task[None] | None) -> None:
         if before is not None:
@@ -245,8 +245,8 @@ class Kubelet:
         async with running.turn:
             if running.envoy is not None:
                 await self._envoys.stop(running.envoy)
-            for port in running.ports:
-                await self._backends.close(backend_socket(self._run, running.ip, port))
+            for port in tuple(running.sockets.ports):
+                await running.sockets.close(port)
 
     async def _run_outside(self) -> None:
         """Answer for what ServiceEntries and WorkloadEntries name, as if it were outside the cluster."""
@@ -258,12 +258,12 @@ class Kubelet:
                 await self._backends.close(backend_socket(self._run, ip, port))
             self._outside = wanted
 
-    def _ports(self, pod: Document) -> frozenset[int]:
-        """Return the ports of the application; a pod that is only an Envoy has none."""
+    def _ports(self, pod: Document) -> Mapping[str, int]:
+        """Return the ports of the application by name; a pod that is only an Envoy has none."""
         containers: Iterator[Document] = iter((pod.get("spec") or {}).get("containers") or ())
         if all(container.get("name") == "istio-proxy" for container in containers):
-            return frozenset()
-        return ports_of_pod(pod, self._objects.list(SERVICE))
+            return {}
+        return ports_by_name(pod, self._objects.list(SERVICE))
 
     @contextlib.contextmanager
     def _noting(self, uid: str, document: Document) -> Iterator[None]:

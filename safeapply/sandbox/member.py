@@ -63,8 +63,8 @@ class Member:
         """Where the sockets of its Envoys are."""
         self.store = Store()
         self.api = ApiServer(self.store, admin_address=self._admin_of)
-        self.envoys = Envoys(run=self.run)
-        self.objects = StoredObjects(self.store, cluster=name)
+        self.envoys = Envoys(run=self.run, mutual_tls=control_plane.mutual_tls)
+        self.objects = StoredObjects(self.store, cluster=name, sidecars=control_plane.mutual_tls)
         self.kubelet = Kubelet(
             self.objects,
             run=run,

@@ -22,6 +22,7 @@ from typing import Protocol, Self
 from safeapply.errors import SandboxError
 from safeapply.resources.objects import Document, GroupKind, Namespace, ResourceId
 from safeapply.sandbox.apiserver import ApiServer, Store
+from safeapply.sandbox.authority import Authority
 from safeapply.sandbox.backends import Backends
 from safeapply.sandbox.children import raise_file_limit
 from safeapply.sandbox.controlplane import ControlPlane
@@ -58,6 +59,9 @@ class Scene:
     """The names of further clusters of the mesh: each has the same Services and pods, and no configuration."""
     primaries: tuple[str, ...] = ()
     """The names of further clusters that have all of that, an istiod of their own, and the same configuration."""
+    mutual_tls: bool = False
+    """Whether there are certificates, and every pod gets a sidecar that stands before it, so that PeerAuthentications
+    and DestinationRules' ``tls`` count. It takes an Envoy for each pod, and two more hops for each request."""
 
     def __post_init__(self) -> None:
         """Refuse names that no directory of a socket could bear, or that two clusters would share.
@@ -185,9 +189,14 @@ class Mesh:
         raise_file_limit()
         self.run = Path(tempfile.mkdtemp(prefix="sa-"))
         self.janitor = parts.enter_context(Janitor(self.run))
+        authority = Authority() if self.scene.mutual_tls else None
         self.control_planes = {
             name: ControlPlane(
-                run=self.run / name, seed=self.scene.seed, delays=NO_DELAYS, replicas=self.scene.replicas
+                run=self.run / name,
+                seed=self.scene.seed,
+                delays=NO_DELAYS,
+                replicas=self.scene.replicas,
+                authority=authority,
             )
             for name in ("", *self.scene.primaries)
         }

@@ -7,13 +7,36 @@ from typing import Final
 
 from safeapply.resources.objects import Document
 
-__all__ = ["HOME", "PROXY_CONTAINER", "cluster_id", "cluster_of_id", "injected", "proxy_name"]
+__all__ = [
+    "CERTIFICATE",
+    "HOME",
+    "PROXY_CONTAINER",
+    "ROOT_CERTIFICATE",
+    "SDS_CLUSTER",
+    "TRUST_DOMAIN",
+    "cluster_id",
+    "cluster_of_id",
+    "injected",
+    "proxy_name",
+    "service_account",
+]
 
 PROXY_CONTAINER: Final = "istio-proxy"
 CLUSTER_ID: Final = "ISTIO_META_CLUSTER_ID"
 """The variable by which Istio's injector tells a proxy which cluster it is in."""
 HOME: Final = "Kubernetes"
 """Istio's name of a cluster that was given none (``global.multiCluster.clusterName``): here, the first."""
+
+INJECT: Final = "sidecar.istio.io/inject"
+NOT_INJECTED: Final = frozenset({"istio-system", "kube-system", "kube-public", "kube-node-lease"})
+"""Namespaces whose pods the injector leaves alone."""
+TRUST_DOMAIN: Final = "cluster.local"
+"""Istio's default."""
+SDS_CLUSTER: Final = "sds-grpc"
+"""The static cluster by which an Envoy asks for its certificates."""
+CERTIFICATE: Final = "default"
+ROOT_CERTIFICATE: Final = "ROOTCA"
+"""Istio's names of the certificates that it serves by SDS: the workload's own, and whom it believes."""
 
 
 def proxy_name(cluster: str, namespace: str, pod: str) -> str:
@@ -30,11 +53,25 @@ def cluster_id(pod: Document) -> str:
     return HOME
 
 
-def injected(document: Document, cluster: str) -> Document:
-    """Return a pod as Istio's injector leaves it: told which cluster it is in; any other object as it is."""
-    spec = document.get("spec") or {}
-    if not cluster or document["kind"] != "Pod":
+def injected(document: Document, cluster: str, *, sidecars: bool = False) -> Document:
+    """Return a pod as Istio's injector leaves it; any other object as it is.
+
+    Args:
+        document: the object.
+        cluster: which cluster its proxy is told that it is in; empty for the first.
+        sidecars: whether a pod without a proxy gets one, unless it says otherwise or belongs to the mesh itself.
+    """
+    if document["kind"] != "Pod":
         return document
+    if sidecars and _wants_sidecar(document):
+        spec = document.get("spec") or {}
+        proxy = {"name": PROXY_CONTAINER, "image": "istio/proxyv2", "args": ["proxy", "sidecar"]}
+        document = {**document, "spec": {**spec, "containers": [*(spec.get("containers") or ()), proxy]}}
+    return _placed(document, cluster) if cluster else document
+
+
+def _placed(document: Document, cluster: str) -> Document:
+    spec = document.get("spec") or {}
     variable = {"name": CLUSTER_ID, "value": cluster}
     told = {
         field: [
@@ -50,6 +87,18 @@ def injected(document: Document, cluster: str) -> Document:
 def cluster_of_id(told: str) -> str:
     """Return the cluster that Istio calls so; the first one has no name here."""
     return "" if told in {"", HOME} else told
+
+
+def service_account(pod: Document) -> str:
+    """Return the account that a pod runs as."""
+    return str((pod.get("spec") or {}).get("serviceAccountName") or "default")
+
+
+def _wants_sidecar(pod: Document) -> bool:
+    metadata = pod["metadata"]
+    said = (metadata.get("labels") or {}).get(INJECT, "true")
+    there = any(one.get("name") == PROXY_CONTAINER for one in _containers(pod))
+    return not there and str(said).lower() != "false" and metadata.get("namespace") not in NOT_INJECTED
 
 
 def _containers(pod: Document) -> Iterator[Document]:

@@ -24,7 +24,7 @@ __all__ = [
     "outside_backends",
     "owner_uid",
     "pods_of_workload",
-    "ports_of_pod",
+    "ports_by_name",
     "scheduled",
     "seconds_to_readiness",
     "status_of_pod",
@@ -102,10 +102,13 @@ def owner_uid(pod: Document) -> str | None:
     return None
 
 
-def ports_of_pod(pod: Document, services: Iterable[Document]) -> frozenset[int]:
-    """Return where the pod has to listen: on its containers' ports, and where a Service sends what it selects."""
+def ports_by_name(pod: Document, services: Iterable[Document]) -> Mapping[str, int]:
+    """Return where the pod has to listen, by name: its containers' ports, and where Services send what they select.
+
+    A port that has no name is named by its number.
+    """
     named = dict(_container_ports(pod))
-    return frozenset((*named.values(), *_targets(pod, services, named)))
+    return {str(number): number for number in _targets(pod, services, named)} | named
 
 
 def outside_backends(entries: Iterable[Document]) -> frozenset[tuple[str, int]]:

@@ -17,10 +17,12 @@ from safeapply.resources.objects import Namespace
 __all__ = [
     "PATH_LIMIT",
     "admin_socket",
+    "application_name",
     "backend_name",
     "backend_socket",
     "check_room",
     "debug_socket",
+    "entrance_name",
     "listener_name",
     "listener_socket",
     "proxy_directory",
@@ -74,8 +76,18 @@ def listener_name(port: int, address: str = "") -> str:
     return f"{address}_{port}.sock" if address else f"{port}.sock"
 
 
+def entrance_name(port: int) -> str:
+    """Return the file name at which a sidecar takes what is sent to a port of its pod."""
+    return f"in_{port}.sock"
+
+
+def application_name(port: int) -> str:
+    """Return the file name at which the application answers, where its sidecar stands before it."""
+    return f"app_{port}.sock"
+
+
 def backend_socket(run: Path, pod_ip: str, port: int) -> Path:
-    """Return where the application container of a pod answers."""
+    """Return where a pod answers: its application, or the entrance of its sidecar."""
     return run / "b" / backend_name(pod_ip, port)
 
 

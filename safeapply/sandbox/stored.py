@@ -31,9 +31,17 @@ FILLED_IN = frozenset(
 class StoredObjects:
     """What the kubelet needs of an API server, and how a mesh is filled."""
 
-    def __init__(self, store: Store, *, cluster: str = "") -> None:
+    def __init__(self, store: Store, *, cluster: str = "", sidecars: bool = False) -> None:
+        """Write to a store.
+
+        Args:
+            store: where to.
+            cluster: the cluster that it is of; empty for the first.
+            sidecars: whether pods are injected with a sidecar that they do not bring.
+        """
         self._store = store
         self._cluster = cluster
+        self._sidecars = sidecars
 
     def fill(self, live: Iterable[Document], added: Iterable[Document]) -> None:
         """Create the live objects as old as they say, since age is semantics (ISTIO.md 4.10), and then the others.
@@ -64,7 +72,8 @@ class StoredObjects:
             SandboxError: the API server does not take it.
         """
         try:
-            self._store.create(injected(document, self._cluster), manager=manager, created=created)
+            pod = injected(document, self._cluster, sidecars=self._sidecars)
+            self._store.create(pod, manager=manager, created=created)
         except StatusError as error:
             raise _refused(document, error) from error
 

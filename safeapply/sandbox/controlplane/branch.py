@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from safeapply.resources.objects import Document, Namespace, ResourceId
+from safeapply.sandbox.authority import Authority
+from safeapply.sandbox.controlplane.certificates import certificates
 from safeapply.sandbox.controlplane.deliveries import Delivery, Nack
 from safeapply.sandbox.controlplane.faults import Faults
 from safeapply.sandbox.controlplane.pages import DebugPages, configz, syncz
@@ -57,14 +59,22 @@ class Branch:
     """One replica."""
 
     def __init__(
-        self, model: Callable[..., Replica], *, socket: Path, debug_socket: Path, faults: Faults, books: Books
+        self,
+        model: Callable[..., Replica],
+        *,
+        socket: Path,
+        debug_socket: Path,
+        faults: Faults,
+        books: Books,
+        authority: Authority | None = None,
     ) -> None:
         """Join a model of time, made with this as its ``on_push``, to a server on a socket."""
         self._faults = faults
         self._books = books
         self._encoder = Encoder()
         self._streams: dict[str, _Stream] = {}
-        self._server = AdsServer(socket, self._connect)
+        self._mutual_tls = authority is not None
+        self._server = AdsServer(socket, self._connect, *([] if authority is None else [certificates(authority)]))
         self._translated: tuple[Snapshot, Translation] | None = None
         self.model = model(on_push=self._push)
         self._pages = DebugPages(
@@ -165,8 +175,8 @@ class Branch:
 
     def _configuration(self, snapshot: Snapshot, peer: Peer) -> Configuration:
         if self._translated is None or self._translated[0] is not snapshot:
-            self._translated = (snapshot, Translation(snapshot))
-        return self._translated[1].configuration(peer.role, peer.namespace, _labels(snapshot, peer))
+            self._translated = (snapshot, Translation(snapshot, mutual_tls=self._mutual_tls))
+        return self._translated[1].configuration(peer.role, peer.namespace, _labels(snapshot, peer), peer.ports)
 
 
 def _labels(snapshot: Snapshot, peer: Peer) -> Mapping[str, str]:

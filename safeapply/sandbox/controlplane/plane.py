@@ -18,6 +18,7 @@ from typing import Self
 
 from safeapply.errors import SandboxError
 from safeapply.resources.objects import Document, ResourceId
+from safeapply.sandbox.authority import Authority
 from safeapply.sandbox.controlplane.branch import Books, Branch
 from safeapply.sandbox.controlplane.deliveries import Delivery, Nack, propagation
 from safeapply.sandbox.controlplane.draws import Draws
@@ -36,13 +37,26 @@ __all__ = ["ControlPlane"]
 class ControlPlane:
     """An istiod of several replicas, on one unix socket each."""
 
-    def __init__(self, *, run: Path, seed: int, delays: Delays, replicas: int = 2) -> None:
+    def __init__(
+        self, *, run: Path, seed: int, delays: Delays, replicas: int = 2, authority: Authority | None = None
+    ) -> None:
+        """Make its replicas; nothing is served yet.
+
+        Args:
+            run: the run directory, for its sockets.
+            seed: what the delays are drawn from.
+            delays: between which spans.
+            replicas: how many.
+            authority: who vouches for the proxies; without one nothing is said of mutual TLS.
+        """
         check_room(run)
         self._run = run
         self._seed = seed
         self._draws = Draws(seed)
         self._timeline = Timeline()
         self._faults = Faults()
+        self.mutual_tls = authority is not None
+        """Whether proxies have certificates."""
         self._latest: dict[ResourceId, Document] = {}
         self._writes: dict[int, Write] = {}
         self._deliveries: list[Delivery] = []
@@ -59,6 +73,7 @@ class ControlPlane:
                 debug_socket=debug_socket(run, number),
                 faults=self._faults,
                 books=books,
+                authority=authority,
             )
             for number in range(replicas)
         )

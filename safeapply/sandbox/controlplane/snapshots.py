@@ -19,6 +19,7 @@ WATCHED = {
     "networking.istio.io": {
         "DestinationRule", "Gateway", "ServiceEntry", "Sidecar", "VirtualService", "WorkloadEntry",
     },
+    "security.istio.io": {"PeerAuthentication"},
 }  # fmt: skip
 """Everything that the translation reads; istiod has informers for these and for others that change nothing here."""
 OF_EVERY_CLUSTER = ""

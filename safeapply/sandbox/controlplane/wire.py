@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -17,10 +18,14 @@ from envoy.config.route.v3 import route_pb2
 # Only imported so that protobuf can read these types inside google.protobuf.Any.
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
+from envoy.extensions.transport_sockets.internal_upstream.v3 import internal_upstream_pb2
+from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import json_format
@@ -36,8 +41,8 @@ Message: TypeAlias = Any
 """A message or object of grpc and protobuf, which have no types of their own."""
 
 INSIDE_ANY = (
-    fault_pb2, http_connection_manager_pb2, http_protocol_options_pb2, previous_hosts_pb2, router_pb2,
-    tcp_proxy_pb2, tls_inspector_pb2,
+    fault_pb2, http_connection_manager_pb2, http_protocol_options_pb2, internal_upstream_pb2, original_dst_pb2,
+    previous_hosts_pb2, raw_buffer_pb2, router_pb2, tcp_proxy_pb2, tls_inspector_pb2, tls_pb2,
 )  # fmt: skip
 
 MESSAGES: Mapping[Xds, Any] = {
@@ -62,6 +67,8 @@ class Peer:
     labels: Mapping[str, str]
     cluster: str = ""
     """The cluster of the pod; empty for istiod's own."""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """The ports of the pod by name, as far as it knew them when it started; told by a proxy with certificates."""
 
     @property
     def proxy(self) -> str:
@@ -114,7 +121,10 @@ class AdsServer:
     """One replica's ADS server."""
 
     def __init__(
-        self, socket: Path, connect: Callable[[Peer, Callable[[Any | None], None]], Connection | None]
+        self,
+        socket: Path,
+        connect: Callable[[Peer, Callable[[Any | None], None]], Connection | None],
+        *beside: Message,
     ) -> None:
         """Serve on a socket.
 
@@ -122,9 +132,11 @@ class AdsServer:
             socket: Where to listen.
             connect: Called with each new peer and a way to send it messages, None to end the stream; returns
                 None to refuse it.
+            beside: Handlers of other services on the same socket.
         """
         self._socket = socket
         self._connect = connect
+        self._beside = beside
         self._server: Any = None
 
     async def start(self) -> None:
@@ -139,7 +151,8 @@ class AdsServer:
             request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString,
             response_serializer=discovery_pb2.DeltaDiscoveryResponse.SerializeToString,
         )
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
+        own = grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler})
+        server.add_generic_rpc_handlers((own, *self._beside))
         try:
             server.add_insecure_port(f"unix:{self._socket}")
             await server.start()
@@ -205,4 +218,5 @@ def _peer(node: Message) -> Peer:
     metadata = json_format.MessageToDict(node.metadata)
     labels = metadata.get("LABELS") or {}
     cluster = cluster_of_id(str(metadata.get("CLUSTER_ID") or ""))
-    return Peer(role, pod, namespace, {str(key): str(value) for key, value in labels.items()}, cluster)
+    ports = {str(one["name"]): int(one["containerPort"]) for one in json.loads(metadata.get("POD_PORTS") or "[]")}
+    return Peer(role, pod, namespace, {str(key): str(value) for key, value in labels.items()}, cluster, ports)

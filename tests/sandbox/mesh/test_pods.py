@@ -13,7 +13,7 @@ from safeapply.sandbox.pods import (
     outside_backends,
     owner_uid,
     pods_of_workload,
-    ports_of_pod,
+    ports_by_name,
     status_of_pod,
     status_of_workload,
 )
@@ -78,7 +78,7 @@ metadata: {namespace: shop}
 spec: {selector: {app: reviews}, ports: [{port: 3, targetPort: nobody}]}
 """)
     )
-    assert ports_of_pod(pod, services) == {8080, 9090, 82}
+    assert set(ports_by_name(pod, services).values()) == {8080, 9090, 82}
 
 
 def test_a_deployment_reports_what_rollout_status_waits_for() -> None:

@@ -1,17 +1,18 @@
 """Envoy's clusters and their endpoints, with istiod's names (ISTIO.md 1.1). Pure.
 
-TLS to the backends is left out: there is none in this mesh, so DestinationRules' ``tls`` and PeerAuthentication
-change nothing here.
+In a mesh without mutual TLS, DestinationRules' ``tls`` and PeerAuthentication change nothing here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 from safeapply.resources.objects import Document
 from safeapply.sandbox.controlplane.translation.actions import duration
 from safeapply.sandbox.controlplane.translation.endpoints import Backend
 from safeapply.sandbox.controlplane.translation.metadata import Json, origin
+from safeapply.sandbox.controlplane.translation.mutual_tls import mark, upstream
 from safeapply.sandbox.controlplane.translation.rules import Rule, Subset
 from safeapply.sandbox.controlplane.translation.services import Port, Protocol, Resolution, Service
 from safeapply.sandbox.controlplane.translation.world import Node, World
@@ -60,8 +61,15 @@ def assignments(world: World, node: Node, services: Iterable[Service]) -> dict[s
         if service.resolution is Resolution.EDS:
             for port, subset in _parts(service, world.rule(service, node)):
                 name = _name(service, port, subset)
-                found[name] = _assignment(name, world.workloads.backends(service, port, subset.labels))
+                backends = world.workloads.backends(service, port, subset.labels)
+                found[name] = _assignment(name, backends, _marks(world, node, service, port, subset))
     return found
+
+
+def _marks(world: World, node: Node, service: Service, port: Port, subset: Subset) -> Callable[[Backend], Json]:
+    if not world.mutual_tls:
+        return lambda _: {}
+    return partial(mark, world.rule(service, node), subset, world.authentication, service, port)
 
 
 def _parts(service: Service, rule: Rule | None) -> Iterator[tuple[Port, Subset]]:
@@ -83,7 +91,10 @@ def _cluster(world: World, service: Service, port: Port, subset: Subset, rule: R
         options = {"explicit_http_config": {"http2_protocol_options": {"max_concurrent_streams": 1073741824}}}
         typed = {"@type": f"type.googleapis.com/{HTTP_OPTIONS}", **options}
         cluster["typed_extension_protocol_options"] = {HTTP_OPTIONS: typed}
-    return cluster | _policy(_policy_for(port, subset, rule), service.resolution)
+    policy = _policy_for(port, subset, rule)
+    if world.mutual_tls:
+        cluster |= upstream(policy, world.authentication, service, port, subset)
+    return cluster | _policy(policy, service.resolution)
 
 
 def _discovery(world: World, service: Service, port: Port, subset: Subset) -> Json:
@@ -96,17 +107,19 @@ def _discovery(world: World, service: Service, port: Port, subset: Subset) -> Js
             # The names of such hosts are names of sockets here, so there is nothing to resolve.
             name = _name(service, port, subset)
             backends = world.workloads.backends(service, port, subset.labels)
-            return {"type": "STATIC", "load_assignment": _assignment(name, backends)}
+            return {"type": "STATIC", "load_assignment": _assignment(name, backends, lambda _: {})}
         case Resolution.NONE:
             return {"type": "ORIGINAL_DST"}
 
 
-def _assignment(name: str, backends: Iterable[Backend]) -> Json:
-    endpoints = [
-        {"endpoint": {"address": {"pipe": {"path": f"../../b/{backend_name(each.address, each.port)}"}}}}
-        for each in backends
-    ]
+def _assignment(name: str, backends: Iterable[Backend], marks: Callable[[Backend], Json]) -> Json:
+    endpoints = [_endpoint(each) | ({"metadata": said} if (said := marks(each)) else {}) for each in backends]
     return {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}] if endpoints else []}
+
+
+def _endpoint(backend: Backend) -> Json:
+    path = f"../../b/{backend_name(backend.address, backend.port)}"
+    return {"endpoint": {"address": {"pipe": {"path": path}}}}
 
 
 def _name(service: Service, port: Port, subset: Subset) -> str:
@@ -114,12 +127,16 @@ def _name(service: Service, port: Port, subset: Subset) -> str:
 
 
 def _policy_for(port: Port, subset: Subset, rule: Rule | None) -> Document:
-    """Return the policy in force: the subset's over the rule's; a port's replaces both whole (ISTIO.md 6.3)."""
-    merged: Json = {**(rule.policy if rule else {}), **subset.policy}
-    for level in merged.get("portLevelSettings") or ():
-        if (level.get("port") or {}).get("number") == port.number:
-            return dict(level)
-    return merged
+    """Return the policy in force: the subset's over the rule's; a port's replaces what it stands in (ISTIO.md 6.3).
+
+    A subset's settings for the port replace everything (istio ``MergeTrafficPolicy``).
+    """
+    policy: Document = {}
+    for said in (rule.policy if rule else {}, subset.policy):
+        levels = said.get("portLevelSettings") or ()
+        own = [level for level in levels if (level.get("port") or {}).get("number") == port.number]
+        policy = own[0] if own else {**policy, **said}
+    return policy
 
 
 def _policy(policy: Document, resolution: Resolution) -> Json:

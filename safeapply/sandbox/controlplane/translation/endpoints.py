@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from safeapply.resources.objects import Document
+from safeapply.sandbox.bootstrap import role_of_pod
 from safeapply.sandbox.controlplane.translation.metadata import labels_match, namespace_of
 from safeapply.sandbox.controlplane.translation.services import Port, Resolution, Service
 
@@ -22,6 +23,8 @@ class Backend:
 
     address: str
     port: int
+    workload: Workload = field(compare=False)
+    """What it belongs to."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,11 +34,14 @@ class Workload:
     address: str
     labels: Mapping[str, str]
     ports: Mapping[str, int]
+    namespace: str = ""
+    sidecar: bool = False
+    """Whether an Envoy of the mesh stands before it."""
 
     def backend(self, target: int | str) -> Backend | None:
         """Return where it answers for a port, given by number or by name."""
         number = target if isinstance(target, int) else self.ports.get(target)
-        return None if number is None else Backend(self.address, number)
+        return None if number is None else Backend(self.address, number, self)
 
 
 class _Labelled:
@@ -104,7 +110,7 @@ class Workloads:
 def _backend(service: Service, workload: Workload, port: Port) -> Backend | None:
     """Return where a workload answers; an entry's endpoint may map the service's port name to its own number."""
     if service.is_entry and port.name in workload.ports:
-        return Backend(workload.address, workload.ports[port.name])
+        return Backend(workload.address, workload.ports[port.name], workload)
     return workload.backend(port.target)
 
 
@@ -124,7 +130,8 @@ def _of_pod(pod: Document) -> Workload:
         for port in container.get("ports") or ()
         if port.get("name")
     }
-    return Workload(str(pod["status"]["podIP"]), pod["metadata"].get("labels") or {}, ports)
+    labels = pod["metadata"].get("labels") or {}
+    return Workload(str(pod["status"]["podIP"]), labels, ports, namespace_of(pod), role_of_pod(pod) == "sidecar")
 
 
 def _of_entry(spec: Document, labels: Mapping[str, str]) -> Workload:

@@ -12,7 +12,18 @@ from safeapply.sandbox.controlplane.translation.actions import ClusterOf, live_d
 from safeapply.sandbox.controlplane.translation.metadata import Json
 from safeapply.sandbox.sockets import listener_name
 
-__all__ = ["FLAGS_HEADER", "any_address", "chain", "http_filter", "listener", "tcp_filter", "tcp_filter_to"]
+__all__ = [
+    "FLAGS_HEADER",
+    "TLS_INSPECTOR",
+    "TYPE",
+    "any_address",
+    "chain",
+    "http_filter",
+    "inline_http_filter",
+    "listener",
+    "tcp_filter",
+    "tcp_filter_to",
+]
 
 FLAGS_HEADER = "x-envoy-response-flags"
 TYPE = "type.googleapis.com/envoy.extensions.filters."
@@ -75,10 +86,21 @@ def chain(filter_: Json, server_names: Sequence[str] = (), metadata: Json | None
 def http_filter(route_name: str, stat_prefix: str) -> Json:
     """Return an HTTP connection manager that gets its routes by RDS."""
     source = {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
+    return _manager(stat_prefix, {"rds": {"config_source": source, "route_config_name": route_name}})
+
+
+def inline_http_filter(cluster: str, stat_prefix: str) -> Json:
+    """Return an HTTP connection manager that sends everything to one cluster, as istiod's inbound ones do."""
+    route = {"name": "default", "match": {"prefix": "/"}, "route": {"cluster": cluster, "timeout": "0s"}}
+    hosts = [{"name": "inbound|http", "domains": ["*"], "routes": [route]}]
+    return _manager(stat_prefix, {"route_config": {"name": cluster, "virtual_hosts": hosts}})
+
+
+def _manager(stat_prefix: str, routes: Json) -> Json:
     manager = {
         "@type": TYPE + "network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": stat_prefix,
-        "rds": {"config_source": source, "route_config_name": route_name},
+        **routes,
         "http_filters": [FAULT_FILTER, ROUTER_FILTER],
         "stream_idle_timeout": "0s",
         "normalize_path": True,

@@ -83,6 +83,16 @@ class Service:
     """Whether a ServiceEntry made it."""
     selectors: tuple[tuple[str, Mapping[str, str]], ...] = ()
     """The clusters that have such a Service, and which of their pods each selects."""
+    external: bool = False
+    """Whether what answers is outside of the mesh, as a ServiceEntry says unless it says otherwise."""
+
+    @property
+    def selected(self) -> Iterator[Mapping[str, str]]:
+        """The labels of the pods behind it, once for each way in which it chooses them; none chooses nothing."""
+        if self.is_entry:
+            yield ((self.document.get("spec") or {}).get("workloadSelector") or {}).get("labels") or {}
+        else:
+            yield from (selector for _, selector in self.selectors)
 
     def port(self, number: int) -> Port | None:
         """Return the port with this number."""
@@ -172,6 +182,7 @@ def _from_entry(document: Document) -> Iterator[Service]:
             export_to=texts(spec.get("exportTo")),
             document=document,
             is_entry=True,
+            external=spec.get("location") != "MESH_INTERNAL",
         )
 
 

@@ -77,10 +77,12 @@ def _try_alone(document: Document) -> None:
         _entry(host, namespace, labels),
         _routes(host, namespace, f"{namespace}/{name_of(document)}"),
     )
-    mesh = Translation(Snapshot({_id(each): each for each in objects}))
-    selector = spec.get("workloadSelector") or {}
+    mesh = Translation(Snapshot({_id(each): each for each in objects}), mutual_tls=True)
+    selector = (
+        spec.get("workloadSelector") or (spec.get("selector") if kind == "PeerAuthentication" else None) or {}
+    )
     selected = selector.get("matchLabels") or selector.get("labels") or {}
-    mesh.configuration("sidecar", namespace, selected)
+    mesh.configuration("sidecar", namespace, selected, {"web": 80})
     mesh.configuration("router", namespace, (spec.get("selector") or {}) if kind == "Gateway" else {})
 
 

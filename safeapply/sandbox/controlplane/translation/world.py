@@ -8,6 +8,7 @@ from functools import cached_property
 
 from safeapply.resources.objects import Document
 from safeapply.sandbox.controlplane.snapshots import Snapshot
+from safeapply.sandbox.controlplane.translation.authentication import Authentication
 from safeapply.sandbox.controlplane.translation.endpoints import Workloads
 from safeapply.sandbox.controlplane.translation.metadata import ROOT_NAMESPACE, age, labels_match, namespace_of
 from safeapply.sandbox.controlplane.translation.rules import Rule, Rules
@@ -25,13 +26,17 @@ class Node:
     """``sidecar`` or ``router``."""
     namespace: str
     labels: tuple[tuple[str, str], ...] = ()
+    ports: tuple[tuple[str, int], ...] | None = None
+    """The ports of its pod by name, where its Envoy stands before them: of sidecars, with mutual TLS."""
 
 
 class World:
     """The objects of a snapshot, as things that configuration is made from."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, *, mutual_tls: bool = False) -> None:
         self._snapshot = snapshot
+        self.mutual_tls = mutual_tls
+        """Whether proxies have certificates, and sidecars stand before their applications too."""
 
     @cached_property
     def registry(self) -> tuple[Service, ...]:
@@ -52,6 +57,11 @@ class World:
     def workloads(self) -> Workloads:
         """All ready workloads."""
         return Workloads(self._snapshot.with_places("Pod"), self._snapshot.of_kind("WorkloadEntry"))
+
+    @cached_property
+    def authentication(self) -> Authentication:
+        """All PeerAuthentications."""
+        return Authentication(self._snapshot.of_kind("PeerAuthentication"))
 
     @cached_property
     def gateways(self) -> tuple[Document, ...]:
@@ -79,19 +89,24 @@ class World:
                     return document
         return None
 
-    def node(self, role: str, namespace: str, labels: Mapping[str, str]) -> Node:
+    def node(self, role: str, namespace: str, labels: Mapping[str, str], ports: Mapping[str, int]) -> Node:
         """Return the class of a proxy: of its labels, those that some selector in this world names."""
         if role != "sidecar":
             return Node(role, namespace, tuple(sorted(labels.items())))
         selecting = self._selecting_labels
         chosen = ((key, value) for key, value in labels.items() if key in selecting)
-        return Node(role, namespace, tuple(sorted(chosen)))
+        return Node(
+            role, namespace, tuple(sorted(chosen)), tuple(sorted(ports.items())) if self.mutual_tls else None
+        )
 
     @cached_property
     def _selecting_labels(self) -> frozenset[str]:
         return frozenset(self._selectors())
 
     def _selectors(self) -> Iterator[str]:
+        if self.mutual_tls:
+            yield from self.authentication.labels_read()
+            yield from (key for service in self.registry for selector in service.selected for key in selector)
         for rule in self._snapshot.of_kind("DestinationRule"):
             yield from ((rule.get("spec") or {}).get("workloadSelector") or {}).get("matchLabels") or ()
         for sidecar in self._snapshot.of_kind("Sidecar"):

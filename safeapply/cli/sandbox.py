@@ -45,6 +45,13 @@ Remotes: TypeAlias = Annotated[
         help="A further cluster of the mesh, with as many Envoys and a context of this name; repeatable.",
     ),
 ]
+MutualTls: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--mtls",
+        help="Give every pod a sidecar with a certificate, so that PeerAuthentications and tls settings count.",
+    ),
+]
 
 
 @app.callback()
@@ -65,6 +72,7 @@ def up(  # noqa: PLR0913  one parameter for each option
     lag: Lag = DEFAULT_LAG,
     delay: Delay = DEFAULT_DELAY,
     remote: Remotes = None,
+    mtls: MutualTls = False,
 ) -> None:
     """Start a mesh in the background and print how to reach it.
 
@@ -74,7 +82,7 @@ def up(  # noqa: PLR0913  one parameter for each option
     from safeapply.sandbox.delays import Span
 
     spans = {"lag": str(Span.parse(lag)), "push": str(Span.parse(delay))}
-    options = {"proxies": proxies, "seed": seed, "remotes": list(remote or ()), **spans}
+    options = {"proxies": proxies, "seed": seed, "remotes": list(remote or ()), "mutual_tls": mtls, **spans}
     state = background.up(name, live=live or (), options=options)
     typer.echo(f"sandbox {name}: {state.proxies} Envoys serve; the API server is {state.server}", err=True)
     typer.echo(f"kubeconfig: {state.kubeconfig}", err=True)
@@ -131,6 +139,7 @@ def run(  # noqa: PLR0913  one parameter for each option
     lag: Lag = DEFAULT_LAG,
     delay: Delay = DEFAULT_DELAY,
     remote: Remotes = None,
+    mtls: MutualTls = False,
     rps: Annotated[float, typer.Option("--rps", min=1, help="Requests per second, in all.")] = 1000,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write the report there too.")
@@ -153,8 +162,15 @@ def run(  # noqa: PLR0913  one parameter for each option
     from safeapply.sandbox.mesh import Scene
     from safeapply.sandbox.run import run_under_load
 
-    remotes = tuple(remote or ())
-    scene = Scene(live=present, desired=wanted, proxies=proxies, seed=seed, delays=delays, remotes=remotes)
+    scene = Scene(
+        live=present,
+        desired=wanted,
+        proxies=proxies,
+        seed=seed,
+        delays=delays,
+        remotes=tuple(remote or ()),
+        mutual_tls=mtls,
+    )
     _announce(proxies, seed, delays.lag, delays.push)
     try:
         result = run_until_signalled(run_under_load(command, scene=scene, rate=rps))

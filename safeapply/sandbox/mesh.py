@@ -60,8 +60,8 @@ class Scene:
     primaries: tuple[str, ...] = ()
     """The names of further clusters that have all of that, an istiod of their own, and the same configuration."""
     mutual_tls: bool = False
-    """Whether there are certificates, and every pod gets a sidecar that stands before it, so that PeerAuthentications
-    and DestinationRules' ``tls`` count. It takes an Envoy for each pod, and two more hops for each request."""
+    """Whether there are certificates, and every pod gets a sidecar that stands before it, so that
+    PeerAuthentications and DestinationRules' ``tls`` count. It takes an Envoy for each pod."""
 
     def __post_init__(self) -> None:
         """Refuse names that no directory of a socket could bear, or that two clusters would share.

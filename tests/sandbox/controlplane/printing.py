@@ -14,14 +14,23 @@ ALWAYS = {"BlackHoleCluster", "PassthroughCluster"}
 
 
 def configured(
-    text: str, *, namespace: str = NS, labels: Mapping[str, str] | None = None, role: str = "sidecar"
+    text: str,
+    *,
+    namespace: str = NS,
+    labels: Mapping[str, str] | None = None,
+    role: str = "sidecar",
+    ports: Mapping[str, int] | None = None,
 ) -> Configuration:
-    """Return a proxy's configuration in the mesh that the YAML describes; objects get younger down the text."""
+    """Return a proxy's configuration in the mesh that the YAML describes; objects get younger down the text.
+
+    With ports of its pod, even none, it is a mesh with mutual TLS.
+    """
     documents = read(textwrap.dedent(text))
     for number, document in enumerate(documents):
         document["metadata"].setdefault("creationTimestamp", f"2026-01-01T00:00:{number:02}Z")
     snapshot = Snapshot({identity(each): each for each in documents})
-    return Translation(snapshot).configuration(role, namespace, labels or {})
+    translation = Translation(snapshot, mutual_tls=ports is not None)
+    return translation.configuration(role, namespace, labels or {}, ports)
 
 
 def clusters(found: Configuration) -> list[str]:

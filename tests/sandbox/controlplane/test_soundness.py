@@ -35,7 +35,8 @@ spec:
   trafficPolicy:
     connectionPool: {tcp: {connectTimeout: 1s, maxConnections: 5}}
     outlierDetection: {consecutive5xxErrors: 5, interval: 1s}
-    portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: RANDOM}}]
+    tls: {mode: ISTIO_MUTUAL}
+    portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: RANDOM}, tls: {mode: SIMPLE, sni: a.b}}]
   subsets: [{name: v1, labels: {version: v1}, trafficPolicy: {loadBalancer: {simple: RANDOM}}}]
 ---
 apiVersion: networking.istio.io/v1
@@ -91,6 +92,16 @@ apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {name: vm}
 spec: {address: 10.6.0.1, labels: {app: reviews}, ports: {http: 80}}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: web}
+spec: {selector: {matchLabels: {app: web}}, mtls: {mode: STRICT}, portLevelMtls: {8080: {mode: DISABLE}}}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default}
+spec: {mtls: {mode: STRICT}}
 """)
 
 JUNK = st.one_of(
@@ -119,8 +130,8 @@ PLACES = [
 
 def translate(documents: list[dict[str, Any]]) -> None:
     """Make the configuration of a sidecar and of a gateway."""
-    translation = Translation(Snapshot({identity(each): each for each in documents}))
-    translation.configuration("sidecar", "default", {"app": "web"})
+    translation = Translation(Snapshot({identity(each): each for each in documents}), mutual_tls=True)
+    translation.configuration("sidecar", "default", {"app": "web"}, {"web": 8080, "80": 80})
     translation.configuration("router", "default", {"istio": "ingress", "app": "web"})
 
 

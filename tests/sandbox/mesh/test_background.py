@@ -62,6 +62,15 @@ def test_up_status_and_down(home: dict[str, str], descendants: Descendants, aliv
     assert not kubeconfig.exists()
 
 
+def test_with_mutual_tls_every_pod_has_an_envoy(home: dict[str, str]) -> None:
+    """``--mtls``: two clients of the demonstration, and the pods that serve."""
+    _up(home, "--live", str(MANIFESTS / "live"), "--mtls")
+    state = json.loads(_sandbox("status", "-o", "json", env=home).stdout)
+    names = {path.name for path in (Path(state["run"]) / "x").iterdir()}
+    assert {"client-1.default", "reviews-0.default"} <= names
+    assert state["proxies"] == len(names)
+
+
 def test_no_sandbox_is_a_state_too(home: dict[str, str]) -> None:
     """``status`` exits 1 where none runs, and stopping what does not run is fine, as in kubectl's world."""
     done = _sandbox("status", "-o", "json", env=home)

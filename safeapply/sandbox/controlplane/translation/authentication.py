@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 
 from safeapply.resources.objects import Document
@@ -25,20 +26,28 @@ class Mode(Enum):
     DISABLE = "DISABLE"
 
 
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    """One PeerAuthentication; None is what it leaves to a wider one."""
+
+    selector: Mapping[str, str]
+    mode: Mode | None
+    ports: Mapping[int, Mode | None]
+
+
 class Authentication:
     """All PeerAuthentications, oldest first in each namespace."""
 
     def __init__(self, documents: Iterable[Document]) -> None:
         self._whole: dict[str, Mode | None] = {}
         """What the oldest policy without a selector says for its namespace; the root's is the mesh's."""
-        self._selecting: defaultdict[str, list[tuple[Mapping[str, str], Document]]] = defaultdict(list)
+        self._selecting: defaultdict[str, list[_Policy]] = defaultdict(list)
         for document in sorted(documents, key=age):
-            namespace, spec = namespace_of(document), document.get("spec") or {}
-            selector = (spec.get("selector") or {}).get("matchLabels") or {}
-            if not selector:
-                self._whole.setdefault(namespace, _mode(spec.get("mtls")))
+            namespace, policy = namespace_of(document), _policy(document.get("spec") or {})
+            if not policy.selector:
+                self._whole.setdefault(namespace, policy.mode)
             elif namespace != ROOT_NAMESPACE:  # there istiod ignores those that select
-                self._selecting[namespace].append((selector, spec))
+                self._selecting[namespace].append(policy)
 
     def of_namespace(self, namespace: str) -> Mode:
         """Return what holds for a namespace where no workload is looked at."""
@@ -46,16 +55,19 @@ class Authentication:
 
     def of_workload(self, namespace: str, labels: Mapping[str, str], port: int) -> Mode:
         """Return what a workload accepts on one of its own ports."""
-        wider = self.of_namespace(namespace)
-        for selector, spec in self._selecting.get(namespace, ()):
-            if labels_match(selector, labels):
-                by_port = {int(number): said for number, said in (spec.get("portLevelMtls") or {}).items()}
-                return _mode(by_port.get(port)) or _mode(spec.get("mtls")) or wider
-        return wider
+        for policy in self._selecting.get(namespace, ()):
+            if labels_match(policy.selector, labels):
+                return policy.ports.get(port) or policy.mode or self.of_namespace(namespace)
+        return self.of_namespace(namespace)
 
     def labels_read(self) -> frozenset[str]:
         """Return the labels by which some policy selects."""
-        return frozenset(key for several in self._selecting.values() for selector, _ in several for key in selector)
+        return frozenset(key for several in self._selecting.values() for one in several for key in one.selector)
+
+
+def _policy(spec: Document) -> _Policy:
+    ports = {int(number): _mode(said) for number, said in (spec.get("portLevelMtls") or {}).items()}
+    return _Policy((spec.get("selector") or {}).get("matchLabels") or {}, _mode(spec.get("mtls")), ports)
 
 
 def _mode(mtls: Document | None) -> Mode | None:

@@ -40,7 +40,7 @@ class Translation:
     def configuration(
         self, role: str, namespace: str, labels: Mapping[str, str], ports: Mapping[str, int] | None = None
     ) -> Configuration:
-        """Return the configuration of a ``sidecar`` or ``router`` in a namespace, for its pod's labels and ports."""
+        """Return the configuration of a ``sidecar`` or ``router`` in a namespace, by its pod's labels and ports."""
         node = self._world.node(role, namespace, labels, ports or {})
         if node not in self._made:
             self._made[node] = _translate(self._world, node)

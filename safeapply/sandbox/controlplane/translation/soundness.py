@@ -88,7 +88,7 @@ def _try_alone(document: Document) -> None:
 
 def _entry(host: str, namespace: str, labels: Mapping[str, str]) -> Document:
     selector = {"workloadSelector": {"labels": labels}} if labels else {}
-    spec = {"hosts": [host], "resolution": "STATIC", "ports": PORTS, **selector}
+    spec = {"hosts": [host], "location": "MESH_INTERNAL", "resolution": "STATIC", "ports": PORTS, **selector}
     return {"kind": "ServiceEntry", "metadata": {"name": "-", "namespace": namespace}, "spec": spec}
 
 

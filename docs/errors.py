@@ -43,6 +43,10 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "Clients would send what servers do not accept, or the other way round: IST0113 of `check`",
         "Let the PeerAuthentication be PERMISSIVE, or the DestinationRule say what the server accepts",
     ),
+    "mesh-config": (
+        "The files change Istio's own settings, or what istiod reads, for many objects of the mesh at once",
+        "Let the objects say it for themselves, apply them, and change the settings with kubectl after",
+    ),
     "no-safe-order": (
         "In every order that was searched some request fails in between; it is shown",
         "Do what the refusal says; mostly: add what is new, then move the routes, then remove the rest",

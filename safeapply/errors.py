@@ -42,6 +42,7 @@ __all__ = [
     "IstiodError",
     "LockedError",
     "ManifestsError",
+    "MeshConfigError",
     "Missing",
     "ProxyError",
     "Refused",
@@ -97,6 +98,15 @@ class ManifestsError(SafeApplyError):
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         self.faults = tuple(sorted(faults))
         super().__init__("\n".join(map(str, self.faults)))
+
+
+class MeshConfigError(SafeApplyError):
+    """Istio's own configuration does not say who sees an object."""
+
+    next_step = "Mend the ConfigMap that is named. Nothing was written"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Istio's MeshConfig cannot be used: {reason}")
 
 
 class ClusterError(SafeApplyError):

@@ -26,7 +26,6 @@ from safeapply.commands.given import Manifests, given
 from safeapply.commands.inputs import phases_of
 from safeapply.commands.planning import Wanted, plan_offline
 from safeapply.commands.waiting import Terms, wait_for
-from safeapply.istio.snapshot import MeshSettings
 from safeapply.plans.plan import Plan
 from safeapply.resources.objects import Namespace
 
@@ -109,11 +108,11 @@ async def check(
     """
     only(options, Connecting)
     files = given(manifests, recursive=recursive, namespace=namespace)
-    place, mesh = path_of(live), MeshSettings(Namespace(options.get("istio_namespace", ROOT)))
+    place, root = path_of(live), Namespace(options.get("istio_namespace", ROOT))
     if place == CLUSTER or (place is None and not files.named):
-        looked = await check_cluster(files, mesh, access_of(options))
+        looked = await check_cluster(files, root, access_of(options))
     else:
-        looked = await asyncio.to_thread(check_files, files, place, mesh)
+        looked = await asyncio.to_thread(check_files, files, place, root)
     return looked.checked.findings
 
 

@@ -28,8 +28,9 @@ from safeapply.istio.kinds import (
     Workload,
 )
 from safeapply.istio.localities import Locality, localities
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import Proxy, ProxyClass, Role, proxy_of_pod
-from safeapply.istio.snapshot import MeshSettings, Snapshot, snapshot_of
+from safeapply.istio.snapshot import Snapshot, snapshot_of
 from safeapply.istio.view import Views
 from safeapply.resources.objects import Namespace, Resource, ResourceId
 from safeapply.xds.names import Host
@@ -136,7 +137,7 @@ def scene_of(resources: Mapping[ResourceId, Resource], sight: Sight) -> Scene:
     versions: dict[ResourceId, tuple[Declaration | None, ...]] = {}
     for one, resource in resources.items():
         created = sight.ages.get(one, resource.created)
-        declaration = declare(resource, created=created, domain=sight.mesh.domain)
+        declaration = declare(resource, created=created, mesh=sight.mesh)
         if declaration is not None:
             versions[one] = (declaration,)
     extra = _granted(versions, sight) if sight.offline else {}

@@ -75,7 +75,6 @@ def check(  # noqa: PLR0913  one parameter for each option
     from safeapply.commands.checking import CLUSTER, check_cluster, check_files
     from safeapply.commands.inputs import Files
     from safeapply.errors import UsageError
-    from safeapply.istio.snapshot import MeshSettings
     from safeapply.resources.objects import Namespace
 
     if tls and output in {Form.SARIF, Form.JUNIT}:
@@ -83,9 +82,9 @@ def check(  # noqa: PLR0913  one parameter for each option
             f"--tls shows a table, not findings; it goes with -o text and -o json, not with {output.value}"
         )
     files = Files(filename, recursive, namespace, kustomize=kustomize)
-    mesh = MeshSettings(Namespace(istio_namespace))
+    root = Namespace(istio_namespace)
     online = live == CLUSTER or (live is None and not files.named)
-    looked = run_to_end(check_cluster(files, mesh, access.value)) if online else check_files(files, live, mesh)
+    looked = run_to_end(check_cluster(files, root, access.value)) if online else check_files(files, live, root)
     if tls:
         _show_tls(looked, output)
         return

@@ -12,9 +12,10 @@ from safeapply.checks.mutual_tls import Encounter, encounters
 from safeapply.checks.scene import Sight, scene_of
 from safeapply.commands.inputs import Files, manifests_of
 from safeapply.istio.kinds import NEWEST, POD, ROUTING_KINDS, WORKLOAD_KINDS
-from safeapply.istio.snapshot import MeshSettings
+from safeapply.istio.mesh_settings import settings_of
 from safeapply.plans.references import KUBERNETES_GATEWAY
 from safeapply.resources.objects import Namespace, Resource, ResourceId
+from safeapply.rollout.survey import settings
 
 __all__ = ["CLUSTER", "Looked", "check_cluster", "check_files"]
 
@@ -42,23 +43,22 @@ class Looked:
         return tuple(encounters(scene_of(self.resources, self.sight)))
 
 
-def check_files(files: Files, live: str | None, mesh: MeshSettings) -> Looked:
+def check_files(files: Files, live: str | None, root: Namespace) -> Looked:
     """Check manifests alone, those of a directory, or the first as if they were applied over the second.
 
     Raises:
         ManifestsError: every fault of every file.
     """
     default = Namespace(files.namespace or "default")
-    sight = Sight(mesh, offline=True)
+    manifests = _by_id(files.read(default) if files.named or live is None else ())
     if live is None:
-        return _looked(_by_id(files.read(default)), sight)
-    found = manifests_of([live], recursive=files.recursive, namespace=None, default=default)
-    if not files.named:
-        return _looked(_by_id(found), sight)
-    return _over(_by_id(found), _by_id(files.read(default)), sight)
+        return _looked(manifests, Sight(settings_of(manifests, root), offline=True))
+    found = _by_id(manifests_of([live], recursive=files.recursive, namespace=None, default=default))
+    sight = Sight(settings_of({**found, **manifests}, root), offline=True)
+    return _over(found, manifests, sight) if files.named else _looked(found, sight)
 
 
-async def check_cluster(files: Files, mesh: MeshSettings, access: ClusterAccess) -> Looked:
+async def check_cluster(files: Files, root: Namespace, access: ClusterAccess) -> Looked:
     """Check what a cluster holds, or manifests as if they were applied to it; nothing is written.
 
     Raises:
@@ -67,9 +67,10 @@ async def check_cluster(files: Files, mesh: MeshSettings, access: ClusterAccess)
     """
     async with all_connected(access) as connections:
         manifests = _by_id(files.read(Namespace(connections.home.namespace)) if files.named else ())
-        live = _by_id(await connections.cluster().list(READ_KINDS))
+        cluster = connections.cluster()
+        live = _by_id(await cluster.list(READ_KINDS))
+        sight = Sight(await settings(cluster, live.values(), root, coming=manifests.values()))
 
-    sight = Sight(mesh)
     if manifests:
         return _over(live, manifests, sight)
     looked = _looked(live, sight)

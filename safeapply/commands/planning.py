@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 
 from safeapply import __version__
 from safeapply.commands.inputs import Files, Pruning, manifests_of
-from safeapply.istio.snapshot import MeshSettings
+from safeapply.istio.mesh_settings import MeshSettings, namespaces, settings_of
 from safeapply.plans.changes import Change, changes_between
 from safeapply.plans.phases import in_phases
 from safeapply.plans.plan import Phase, Plan, Refusal
 from safeapply.plans.planner import PlanOptions, plan
+from safeapply.plans.refusals import refuse_discovery, refuse_mesh_config
 from safeapply.ports import Cluster
 from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
 from safeapply.rollout.membership import Lookup, Membership, Reference, check_parent, look_up
 from safeapply.rollout.preflight import preflight
-from safeapply.rollout.survey import survey
+from safeapply.rollout.survey import settings, survey
 
 __all__ = ["Planned", "Wanted", "plan_against", "plan_offline"]
 
@@ -56,9 +57,8 @@ class Wanted:
         named = frozenset(one.id for one in files.read(default))
         return cls((), lambda one: one.id in named, Namespace(root), soak, named, checked=False)
 
-    def options(self, *, offline: bool) -> PlanOptions:
+    def options(self, mesh: MeshSettings, *, offline: bool) -> PlanOptions:
         """Return the planner's part of it."""
-        mesh = MeshSettings(self.root_namespace)
         return PlanOptions(mesh, self.soak_seconds, offline=offline, explain=self.explain)
 
 
@@ -79,6 +79,7 @@ def plan_offline(wanted: Wanted, directory: str, *, recursive: bool, default: Na
 
     Raises:
         ManifestsError: the directory's faults.
+        MeshConfigError: it holds Istio's own settings, and they cannot be read.
     """
     found = manifests_of([directory], recursive=recursive, namespace=None, default=default)
     live = {one.id: one for one in found}
@@ -86,9 +87,10 @@ def plan_offline(wanted: Wanted, directory: str, *, recursive: bool, default: Na
     wanted = _with(wanted, membership)
     deleted = [one.id for one in found if wanted.doomed(one)]
     changes, unchanged = changes_between(live, wanted.manifests, {}, deleted)
-    refused = _refused(membership, live)
-    made = refused or plan(live, changes, unchanged=unchanged, options=wanted.options(offline=True))
-    made = _checked(made, wanted, live, changes, offline=True)
+    mesh = settings_of({**namespaces(wanted.manifests), **live}, wanted.root_namespace)
+    refused = _refused(membership, live, changes, mesh, wanted.root_namespace)
+    made = refused or plan(live, changes, unchanged=unchanged, options=wanted.options(mesh, offline=True))
+    made = _checked(made, wanted, live, changes, mesh, offline=True)
     return replace(_planned(wanted, made, live, {}, membership), changes=changes)
 
 
@@ -102,6 +104,7 @@ async def plan_against(wanted: Wanted, cluster: Cluster, *, dry_run: bool = True
 
     Raises:
         ClusterError: the server cannot be reached, or refuses a manifest.
+        MeshConfigError: Istio's own settings cannot be read.
     """
     membership = await _membership(wanted, cluster)
     wanted = _with(wanted, membership)
@@ -109,26 +112,38 @@ async def plan_against(wanted: Wanted, cluster: Cluster, *, dry_run: bool = True
         await check_parent(cluster, membership, version=__version__)
     known = membership.doomed if membership else ()
     seen = await survey(
-        cluster, wanted.manifests, doomed=wanted.doomed, named=wanted.named, known=known, dry_run=dry_run
+        cluster,
+        wanted.manifests,
+        doomed=wanted.doomed,
+        named=wanted.named,
+        known=known,
+        dry_run=dry_run,
     )
-    made = _refused(membership, seen.live) or plan(
+    mesh = await settings(cluster, seen.live.values(), wanted.root_namespace, coming=wanted.manifests)
+    made = _refused(membership, seen.live, seen.changes, mesh, wanted.root_namespace) or plan(
         seen.live,
         seen.changes,
         unchanged=seen.unchanged,
         proxies=seen.proxies,
-        options=wanted.options(offline=False),
+        options=wanted.options(mesh, offline=False),
     )
-    made = _checked(made, wanted, seen.live, seen.changes, offline=False)
+    made = _checked(made, wanted, seen.live, seen.changes, mesh, offline=False)
     desired = {one.id: one.desired for one in seen.changes if one.desired}
     return replace(_planned(wanted, made, seen.live, desired, membership), changes=seen.changes)
 
 
 def _checked(
-    made: Plan, wanted: Wanted, live: Mapping[ResourceId, Resource], changes: Sequence[Change], *, offline: bool
+    made: Plan,
+    wanted: Wanted,
+    live: Mapping[ResourceId, Resource],
+    changes: Sequence[Change],
+    mesh: MeshSettings,
+    *,
+    offline: bool,
 ) -> Plan:
     if not wanted.checked:
         return made
-    return preflight(made, live, changes, mesh=MeshSettings(wanted.root_namespace), offline=offline)
+    return preflight(made, live, changes, mesh=mesh, offline=offline)
 
 
 async def _membership(wanted: Wanted, cluster: Lookup) -> Membership | None:
@@ -143,8 +158,15 @@ def _with(wanted: Wanted, membership: Membership | None) -> Wanted:
     return replace(wanted, manifests=membership.manifests, doomed=lambda one: one.id in doomed)
 
 
-def _refused(membership: Membership | None, live: Mapping[ResourceId, Resource]) -> Plan | None:
-    refusals: tuple[Refusal, ...] = () if membership is None else membership.refuse(live)
+def _refused(
+    membership: Membership | None,
+    live: Mapping[ResourceId, Resource],
+    changes: Sequence[Change],
+    mesh: MeshSettings,
+    root: Namespace,
+) -> Plan | None:
+    of_set: tuple[Refusal, ...] = () if membership is None else membership.refuse(live)
+    refusals = (*of_set, *refuse_mesh_config(changes, root), *refuse_discovery(changes, mesh))
     return Plan(refusals=refusals) if refusals else None
 
 

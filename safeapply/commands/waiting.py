@@ -14,7 +14,6 @@ from safeapply.commands.primaries import check_primaries
 from safeapply.commands.reach import Reach
 from safeapply.commands.rights import Rights
 from safeapply.istio.kinds import POD
-from safeapply.istio.snapshot import MeshSettings
 from safeapply.resources.objects import Namespace
 from safeapply.rollout.awaiting import Awaiting
 from safeapply.rollout.events import Event
@@ -73,6 +72,6 @@ async def wait_for(terms: Terms, *, emit: Callable[[Event], None], say: Callable
         )
         conditions = {text: condition_of(text, default) for text in terms.texts}
         try:
-            await Awaiting(conditions, poller, MeshSettings(terms.root_namespace), say).all_met(terms.patience)
+            await Awaiting(conditions, poller, terms.root_namespace, say).all_met(terms.patience)
         finally:
             await asyncio.gather(proxies.close(), pages.close())

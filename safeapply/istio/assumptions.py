@@ -20,7 +20,8 @@ from safeapply.istio.kinds import (
     Services,
     VirtualService,
 )
-from safeapply.istio.snapshot import Declarations, MeshSettings
+from safeapply.istio.mesh_settings import MeshSettings
+from safeapply.istio.snapshot import Declarations
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 

@@ -32,6 +32,7 @@ from safeapply.istio.kinds import (
     Sidecar,
     Subset,
 )
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.tls import Mode, tls_policy
 from safeapply.istio.virtual_services import VirtualServiceReader
 from safeapply.istio.visibility import export_to
@@ -48,18 +49,20 @@ _DNS: Final = frozenset({"DNS", "DNS_ROUND_ROBIN"})
 EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
 
 
-def declare(resource: Resource, *, created: str, domain: str) -> Declaration | None:
-    """Return what Istio reads of an object, or None for kinds that do not decide where requests go.
+def declare(resource: Resource, *, created: str, mesh: MeshSettings) -> Declaration | None:
+    """Return what Istio reads of an object, or None where it does not decide where requests go.
 
     Args:
         resource: a checked manifest or a live object.
         created: the creation time to assume; it decides who wins (ISTIO.md 4.10).
-        domain: the mesh's trust in DNS, usually ``cluster.local``.
+        mesh: Istio's own settings: who sees what does not say so, and the domain of Services.
     """
+    if resource.id.namespace in mesh.ignored:
+        return None
     kind = resource.id.group_kind
     if kind == VIRTUAL_SERVICE:
-        return VirtualServiceReader(resource.id, created, domain).read(resource.spec)
-    reader = _Reader(resource.id, created, domain)
+        return VirtualServiceReader(resource.id, created, mesh).read(resource.spec)
+    reader = _Reader(resource.id, created, mesh)
     if kind == SERVICE:
         return reader.service(resource)
     read = _READERS.get(kind)
@@ -68,20 +71,22 @@ def declare(resource: Resource, *, created: str, domain: str) -> Declaration | N
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """What every field is read against: whose object it is, its age, and the domain."""
+    """What every field is read against: whose object it is, its age, and Istio's own settings."""
 
     id: ResourceId
     created: str
-    domain: str
+    mesh: MeshSettings
 
     def destination_rule(self, spec: Document) -> DestinationRule:
         selector = spec.get("workloadSelector")
+        # A rule with a selector is private to its namespace, whatever it says (ISTIO.md 3.4).
+        named = export_to(spec) if selector is None else frozenset({"."})
         return DestinationRule(
             id=self.id,
             created=self.created,
             host=self._host(str(spec.get("host") or "")),
-            # A rule with a selector is private to its namespace, whatever it says (ISTIO.md 3.4).
-            export_to=export_to(spec) if selector is None else frozenset({"."}),
+            export_to=named,
+            hidden=named is None and self.mesh.private_rules,
             selector=None if selector is None else pairs(selector.get("matchLabels")),
             subsets=tuple(
                 Subset(str(s["name"]), pairs(s.get("labels")), tls_policy(s)) for s in spec.get("subsets") or ()
@@ -96,13 +101,14 @@ class _Reader:
     def service(self, resource: Resource) -> Services:
         ports = tuple(p for p in resource.spec.get("ports") or () if p.get("protocol", "TCP") != "UDP")
         exported = resource.annotations.get(EXPORT_TO_ANNOTATION)
+        visible = frozenset(self.mesh.services if exported is None else map(str.strip, exported.split(",")))
         service = Service(
             id=self.id,
             created=self.created,
-            host=service_host(self.id.name, self.id.namespace, domain=self.domain),
+            host=service_host(self.id.name, self.id.namespace, domain=self.mesh.domain),
             ports=tuple(_port(p, str(p.get("appProtocol") or p.get("name") or "")) for p in ports),
             selector=pairs(resource.spec.get("selector")),
-            export_to=None if exported is None else frozenset(part.strip() for part in exported.split(",")),
+            export_to=visible or None,
             external=resource.spec.get("type") == "ExternalName",
             headless=resource.spec.get("clusterIP") == "None",
         )
@@ -112,7 +118,7 @@ class _Reader:
         ports = tuple(_port(p, str(p.get("protocol") or "").lower()) for p in spec.get("ports") or ())
         selector = pairs((spec.get("workloadSelector") or {}).get("labels"))
         hosts = (self._host(host) for host in spec.get("hosts") or ())
-        external, visible = spec.get("location") != "MESH_INTERNAL", export_to(spec)
+        external, visible = spec.get("location") != "MESH_INTERNAL", export_to(spec, self.mesh.services)
         return Services(
             self.id,
             tuple(
@@ -145,7 +151,7 @@ class _Reader:
         )
 
     def _host(self, name: str) -> Host:
-        return resolve(name, self.id.namespace, domain=self.domain)
+        return resolve(name, self.id.namespace, domain=self.mesh.domain)
 
     def _server(self, server: Document) -> Server:
         port = server.get("port") or {}

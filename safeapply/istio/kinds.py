@@ -103,11 +103,18 @@ class DestinationRule:
     subsets: tuple[Subset, ...]
     tls: TlsPolicy | None = None
     """None where it has no ``trafficPolicy``."""
+    hidden: bool = False
+    """Whether it is for its own namespace by the mesh's default; it is merged as one that says nothing."""
 
     @property
     def age(self) -> tuple[str, str, str]:
         """Istio's order of objects of one kind: creation time, name, namespace."""
         return (self.created, self.id.name, self.id.namespace)
+
+    @property
+    def private(self) -> bool:
+        """Whether Istio keeps it out of the look-ups of other namespaces: it names its own, and no other."""
+        return self.hidden or self.export_to in (frozenset({"."}), frozenset({str(self.id.namespace)}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from typing import TypeVar
 import msgspec
 
 from safeapply.errors import IstiodError
+from safeapply.istio.kinds import POD
+from safeapply.istio.mesh_settings import config_of
 from safeapply.istio.proxies import Proxy, revision_of
 from safeapply.resources.objects import Namespace, Resource, ResourceId
 
@@ -25,6 +27,7 @@ __all__ = [
     "Replica",
     "Spoken",
     "Written",
+    "configs_of",
     "connected",
     "known_versions",
     "replica_of_pod",
@@ -157,6 +160,13 @@ def replica_of_pod(pod: Resource, root_namespace: Namespace) -> Replica | None:
         return None
     uid = str(pod.metadata.get("uid", ""))
     return Replica(pod.id.namespace, pod.id.name, uid, revision_of(pod), pod.id.cluster)
+
+
+def configs_of(objects: Iterable[Resource], root_namespace: Namespace) -> tuple[ResourceId, ...]:
+    """Return the ConfigMaps that hold the MeshConfig of the replicas that run; without any, that of the default."""
+    replicas = (replica_of_pod(one, root_namespace) for one in objects if one.id.group_kind == POD)
+    revisions = {one.revision for one in replicas if one is not None and not one.cluster}
+    return tuple(dict.fromkeys(config_of(root_namespace, each) for each in sorted(revisions or {""})))
 
 
 def connected(replica: Replica, status: int, body: bytes) -> tuple[Connected, ...]:

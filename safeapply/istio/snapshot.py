@@ -25,10 +25,11 @@ from safeapply.istio.kinds import (
     VirtualService,
     Workload,
 )
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
-__all__ = ["ISTIO_SYSTEM", "PLAIN_PORT", "Declarations", "Index", "MeshSettings", "Snapshot", "snapshot_of"]
+__all__ = ["PLAIN_PORT", "Declarations", "Index", "Snapshot", "snapshot_of"]
 
 Key = TypeVar("Key")
 Ids: TypeAlias = dict[ResourceId, None]
@@ -37,18 +38,8 @@ Versions: TypeAlias = tuple[Declaration | None, ...]
 Declarations: TypeAlias = Mapping[ResourceId, Versions]
 
 
-ISTIO_SYSTEM = Namespace("istio-system")
 PLAIN_PORT = 80
 """The one port on which sidecars install hosts that are not in the registry (ISTIO.md 2.5)."""
-
-
-@dataclass(frozen=True, slots=True)
-class MeshSettings:
-    """The parts of Istio's MeshConfig that decide who sees what."""
-
-    root_namespace: Namespace = ISTIO_SYSTEM
-    domain: str = "cluster.local"
-    auto_mtls: bool = True
 
 
 @dataclass(frozen=True, slots=True)

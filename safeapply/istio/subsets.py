@@ -12,8 +12,9 @@ from typing import Final
 
 from safeapply.istio.hosts import most_specific
 from safeapply.istio.kinds import DestinationRule, Pairs, Service, Subset
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import ProxyClass
-from safeapply.istio.snapshot import MeshSettings, Snapshot
+from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.tls import TlsPolicy
 from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import Namespace, ResourceId
@@ -79,10 +80,10 @@ def _places(
     """Yield the rules of each namespace asked, in the order in which Istio asks."""
     local = [rule for rule in rules if rule.id.namespace == client and _local(rule, client)]
     # A client in the root namespace consults only private rules there first (ISTIO.md 3.1).
-    own = [rule for rule in local if _only_local(rule)] if client == mesh.root_namespace else local
+    own = [rule for rule in local if rule.private] if client == mesh.root_namespace else local
     yield _nearest(own, service.host)
     for owner in (service.namespace, mesh.root_namespace):
-        exported = [rule for rule in rules if rule.id.namespace == owner and not _only_local(rule)]
+        exported = [rule for rule in rules if rule.id.namespace == owner and not rule.private]
         # Most specific first, visibility after: a hidden exact rule hides its siblings (ISTIO.md 3.2). A rule that
         # widens an older one is merged into that, and is seen as far as that (istio ``mergeDestinationRule``).
         yield [one for one in _nearest(exported, service.host) if _is_seen(one, client)]
@@ -95,11 +96,6 @@ def _nearest(rules: Sequence[DestinationRule], host: Host) -> list[EffectiveRule
 
 def _local(rule: DestinationRule, client: Namespace) -> bool:
     return exported_to(rule.export_to, owner=rule.id.namespace, viewer=client)
-
-
-def _only_local(rule: DestinationRule) -> bool:
-    """Tell whether Istio keeps a rule out of the look-ups of other namespaces: it names its own, and no other."""
-    return rule.export_to in (frozenset({"."}), frozenset({str(rule.id.namespace)}))
 
 
 def _is_seen(one: EffectiveRule, client: Namespace) -> bool:

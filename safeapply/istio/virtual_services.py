@@ -11,6 +11,7 @@ from typing import Final
 
 from safeapply.istio.hosts import resolve
 from safeapply.istio.kinds import MESH, Destination, Match, Rule, Traffic, VirtualService
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.visibility import export_to
 from safeapply.istio.workloads import pairs
 from safeapply.resources.objects import Document, FieldPath, Namespace, ResourceId
@@ -35,11 +36,11 @@ def gateway_name(name: str, namespace: Namespace) -> str:
 
 @dataclass(frozen=True, slots=True)
 class VirtualServiceReader:
-    """What the fields are read against: whose object it is, its age, and the domain."""
+    """What the fields are read against: whose object it is, its age, and Istio's own settings."""
 
     id: ResourceId
     created: str
-    domain: str
+    mesh: MeshSettings
 
     def read(self, spec: Document) -> VirtualService:
         """Return what Istio reads of a spec."""
@@ -49,7 +50,7 @@ class VirtualServiceReader:
             created=self.created,
             hosts=tuple(self._host(host) for host in spec.get("hosts") or ()),
             gateways=frozenset(self._gateway_name(name) for name in gateways),
-            export_to=export_to(spec),
+            export_to=export_to(spec, self.mesh.virtual_services),
             rules=tuple(rule for traffic in Traffic for rule in self._rules(traffic, spec)),
         )
 
@@ -105,7 +106,7 @@ class VirtualServiceReader:
         return ResourceId(self.id.group, self.id.kind, namespace, str(delegate.get("name") or ""))
 
     def _host(self, name: str) -> Host:
-        return resolve(name, self.id.namespace, domain=self.domain)
+        return resolve(name, self.id.namespace, domain=self.mesh.domain)
 
     def _gateway_name(self, name: str) -> str:
         return gateway_name(name, self.id.namespace)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from safeapply.resources.objects import Document, Namespace
 
 __all__ = ["export_to", "exported_to", "publicity"]
 
 
-def export_to(spec: Document) -> frozenset[str] | None:
-    """Return what a spec says, or None where it says nothing."""
-    values = spec.get("exportTo")
+def export_to(spec: Document, unsaid: Collection[str] = ()) -> frozenset[str] | None:
+    """Return what a spec says, or else what the mesh does (ISTIO.md 4.7); None where neither says anything."""
+    values = spec.get("exportTo") or unsaid
     return frozenset(map(str, values)) if values else None
 
 

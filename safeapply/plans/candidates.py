@@ -50,12 +50,12 @@ def wide(transition: Transition, one: ResourceId, near: Iterable[ResourceId]) ->
         near: the DestinationRules whose subsets it may hold in between.
     """
     known = joins(transition, one)
-    change, domain = transition.changes[one], transition.mesh.mesh.domain
+    change, mesh = transition.changes[one], transition.mesh.mesh
     created = change.live.created if change.live else NEWEST
     found = {candidate.declaration: candidate for candidate in known}
     for spec in _specs(transition, change, near):
         resource = _written(change, spec)
-        declaration = declare(resource, created=created, domain=domain)
+        declaration = declare(resource, created=created, mesh=mesh)
         if declaration is not None and declaration not in found:
             found[declaration] = Candidate(resource, declaration)
     return (*known[:2], *(one for one in found.values() if one not in known[:2]))
@@ -63,9 +63,10 @@ def wide(transition: Transition, one: ResourceId, near: Iterable[ResourceId]) ->
 
 def _specs(transition: Transition, change: Change, near: Iterable[ResourceId]) -> Iterator[Document]:
     ends = [resource.spec for resource in (change.live, change.manifest) if resource is not None]
-    scopes = [*({"exportTo": spec.get("exportTo")} for spec in ends), joined_scope(ends[0], ends[-1])]
+    joined = joined_scope(*transition.mesh.mesh.said(change.id.group_kind, ends[0], ends[-1]))
+    scopes = [*({"exportTo": spec.get("exportTo")} for spec in ends), joined]
     if change.id.group_kind == VIRTUAL_SERVICE:
-        yield from ({**spec, **joined_scope(ends[0], ends[-1])} for spec in ends)
+        yield from ({**spec, **joined} for spec in ends)
     elif change.id.group_kind == DESTINATION_RULE:
         hosts = [declared.host for declared in transition.mesh.rule_versions(change.id) if declared is not None]
         others = [spec for rule in near if rule != change.id for spec in _rules(transition, rule, hosts)]

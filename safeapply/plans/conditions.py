@@ -9,9 +9,10 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 from safeapply.istio.hosts import service_host
 from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, Services
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import Proxy, ProxyClass
 from safeapply.istio.registry import service_options
-from safeapply.istio.snapshot import MeshSettings, Snapshot
+from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.view import Views
 from safeapply.plans.barriers import settled
 from safeapply.plans.changes import Change

@@ -40,10 +40,12 @@ def possible_pins(
     for host in hosts_met(mesh.index, versions, mesh.mesh.root_namespace):
         owners = _moved(shakes, mesh, host)
         rules = [one for one in mesh.index.rules_for(host) if one in changes] if owners else []
-        found |= {one: pins(changes[one]) for one in rules}
+        found |= {one: pins(changes[one], mesh.mesh) for one in rules}
         for namespace in _places(mesh, host, owners, changes):
             near = [one for one in mesh.index.rules.get(host, ()) if one.namespace == namespace]
-            pin = new_pin(host, namespace, taken, policies, _export_to(near, live))
+            pin = new_pin(
+                host, namespace, taken, policies, _export_to(near, live, private_rules=mesh.mesh.private_rules)
+            )
             taken.add(pin.id)
             found[pin.id] = {Stage.PINNED: pin}
     return found
@@ -76,7 +78,8 @@ def _moved(shakes: Handshakes, mesh: Snapshot, host: Host) -> dict[Namespace, No
     return {one: None for one, modes in owners.items() if Mode.DISABLE in modes and len(modes) > 1}
 
 
-def _export_to(near: list[ResourceId], live: Mapping[ResourceId, Resource]) -> object:
+def _export_to(near: list[ResourceId], live: Mapping[ResourceId, Resource], *, private_rules: bool) -> object:
     """Return to whom the rules beside a pin are exported: it is merged with them only if that is the same."""
     said = (live[one].spec.get("exportTo") for one in near if one in live)
-    return next(said, None)
+    # Where there is nothing to be merged with it is for all clients, also where the mesh's default is ".".
+    return next(said, ["*"] if private_rules else None)

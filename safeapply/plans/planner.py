@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import Proxy
-from safeapply.istio.snapshot import MeshSettings
 from safeapply.plans.attempts import attempted
 from safeapply.plans.cautions import cautions
 from safeapply.plans.changes import Change

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from safeapply.istio.handshake_words import reset
 from safeapply.istio.handshakes import Conflict
 from safeapply.istio.kinds import SERVICE_ENTRY
+from safeapply.istio.mesh_settings import NAMESPACE, MeshSettings, differing, is_config, settings_of
 from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.routes import Reference, references
+from safeapply.plans.changes import Change
 from safeapply.plans.constraints import Dangling
 from safeapply.plans.gateway_order import Unbound
 from safeapply.plans.plan import Refusal, Step
@@ -17,7 +19,7 @@ from safeapply.plans.route_order import MissingDelegate
 from safeapply.plans.transition import Transition
 from safeapply.plans.verifier import Counterexample
 from safeapply.plans.writes import Cycle
-from safeapply.resources.objects import FieldPath, ResourceId
+from safeapply.resources.objects import FieldPath, Namespace, ResourceId
 
 __all__ = [
     "failure",
@@ -25,6 +27,8 @@ __all__ = [
     "refuse_counterexample",
     "refuse_cycle",
     "refuse_dangling",
+    "refuse_discovery",
+    "refuse_mesh_config",
     "refuse_missing_delegate",
     "refuse_unbound",
 ]
@@ -143,6 +147,46 @@ def refuse_cycle(cycle: Cycle) -> Refusal:
         request=f"each of these objects must be written before the next one: {chain}",
         remedy="give the new version a name of its own, apply it beside the old one, and delete the old one after",
     )
+
+
+def refuse_mesh_config(changes: Iterable[Change], root: Namespace) -> Iterator[Refusal]:
+    """Yield a refusal for each MeshConfig that would decide anew who sees what: all proxies learn it at once.
+
+    Raises:
+        MeshConfigError: one of them cannot be read.
+    """
+    for change in changes:
+        ends = (change.live, change.desired or change.manifest)
+        live, desired = (settings_of({one.id: one} if one else {}, root) for one in ends)
+        if is_config(change.id, root) and live != desired:
+            fields = ", ".join(differing(live, desired))
+            yield Refusal(
+                code="mesh-config",
+                objects=(change.id,),
+                proxy_class="all",
+                request=f"{change.id} would change {fields}: istiod takes that up for all objects at once, and no "
+                "order of writes can make it safe",
+                remedy="let the objects say for themselves what the new default would be (exportTo, tls.mode), "
+                "apply them, and change the MeshConfig with kubectl after",
+            )
+
+
+def refuse_discovery(changes: Iterable[Change], mesh: MeshSettings) -> Iterator[Refusal]:
+    """Yield a refusal for each Namespace that istiod would begin to read or leave, with all that stands in it."""
+    for change in changes:
+        live, desired = change.live, change.desired or change.manifest
+        if change.id.group_kind != NAMESPACE or live is None or desired is None:
+            continue
+        if mesh.reads(live) != mesh.reads(desired):
+            turn = "leave" if mesh.reads(live) else "begin to read"
+            yield Refusal(
+                code="mesh-config",
+                objects=(change.id,),
+                proxy_class="all",
+                request=f"by the labels of {change.id} istiod would {turn} all that stands in it at once "
+                "(discoverySelectors), and no order of writes can make that safe",
+                remedy="change the labels of the Namespace with kubectl, before or after",
+            )
 
 
 def _providers(transition: Transition, reference: Reference) -> tuple[ResourceId, ...]:

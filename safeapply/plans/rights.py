@@ -22,6 +22,7 @@ from safeapply.istio.kinds import (
     VIRTUAL_SERVICE,
     WORKLOAD_KINDS,
 )
+from safeapply.istio.mesh_settings import CONFIG_MAP, NAMESPACE
 from safeapply.plans.found import KEPT_KIND
 from safeapply.plans.in_use import NEEDING_KINDS
 from safeapply.plans.owners import OWNING_KINDS
@@ -82,6 +83,8 @@ _OF_THE_MESH: Final = tuple(GroupKind(group, kind) for group, kinds in _ISTIO.it
 """What is written where nobody says what."""
 
 _ROUTES: Final = "to know where requests go, in every namespace"
+_CONFIG: Final = "to know who sees what does not say so, from Istio's MeshConfig"
+_SPACES: Final = "to know which namespaces istiod reads, where the MeshConfig has discoverySelectors"
 _OWNERS: Final = "to leave to Argo Rollouts and Flagger what they write"
 _PODS: Final = "to know which Envoys run"
 _FOLLOW: Final = "to follow the Envoys that come and go while a step waits"
@@ -125,7 +128,9 @@ def reading(way: Way, root: Namespace) -> tuple[Right, ...]:
     """Return what it takes to know the mesh: to plan, to wait, to tell its status."""
     listed = [_right(kind, "list", why=_OWNERS if kind in OWNING_KINDS else _ROUTES) for kind in LISTED_KINDS]
     pods = (_right(POD, "list", why=_PODS), _right(POD, "watch", why=_FOLLOW))
-    return (*(one for one in listed if one.kind != POD), *pods, *_asking(way, root))
+    config = _right(CONFIG_MAP, "get", at=root, why=_CONFIG)
+    spaces = _right(NAMESPACE, "list", why=_SPACES)
+    return (*(one for one in listed if one.kind != POD), *pods, config, spaces, *_asking(way, root))
 
 
 def attending(way: Way) -> tuple[Right, ...]:

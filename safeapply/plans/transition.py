@@ -14,9 +14,10 @@ from safeapply.istio.classes import classes_of, label_keys
 from safeapply.istio.declarations import declare
 from safeapply.istio.kinds import NEWEST, Declaration
 from safeapply.istio.localities import Locality, localities
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import Proxy, ProxyClass
 from safeapply.istio.reach import hosts_in_reach, hosts_met, routes_in_reach
-from safeapply.istio.snapshot import MeshSettings, Snapshot, snapshot_of
+from safeapply.istio.snapshot import Snapshot, snapshot_of
 from safeapply.plans.changes import Change
 from safeapply.plans.pinning import possible_pins
 from safeapply.plans.versions import Stage, bridges
@@ -87,7 +88,7 @@ def transition_of(
         offline: take hosts and gateways that nobody declares to exist.
     """
     by_id, running = {change.id: change for change in changes}, tuple(proxies)
-    between = {one: bridges(change) for one, change in by_id.items()}
+    between = {one: bridges(change, mesh) for one, change in by_id.items()}
     made = _transition(live, by_id, between, running, mesh=mesh, offline=offline)
     extra = possible_pins(made.mesh, by_id, live)
     if not extra:
@@ -108,7 +109,7 @@ def _transition(
 ) -> Transition:
     stages = {one: _stages(change, between[one], mesh) for one, change in by_id.items()}
     versions: dict[ResourceId, tuple[Declaration | None, ...]] = {
-        one: (declare(resource, created=resource.created, domain=mesh.domain),)
+        one: (declare(resource, created=resource.created, mesh=mesh),)
         for one, resource in live.items()
         if one not in by_id
     }
@@ -141,6 +142,6 @@ def _stages(
     created = change.live.created if change.live else NEWEST
     several = {Stage.LIVE: change.live, **between, Stage.DESIRED: change.desired}
     return {
-        stage: declare(resource, created=created, domain=mesh.domain) if resource else None
+        stage: declare(resource, created=created, mesh=mesh) if resource else None
         for stage, resource in several.items()
     }

@@ -19,12 +19,13 @@ from safeapply.istio.fates import Promise
 from safeapply.istio.handshakes import Conflict, Handshakes
 from safeapply.istio.kinds import NEWEST, Declaration, Gateway, VirtualService
 from safeapply.istio.localities import localities, met
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import ProxyClass, Role
 from safeapply.istio.reach import hosts_met, routes_in_reach
 from safeapply.istio.registry import is_declared
 from safeapply.istio.routes import Reference
 from safeapply.istio.serving import Request, is_served, served
-from safeapply.istio.snapshot import Declarations, MeshSettings, Snapshot, snapshot_of
+from safeapply.istio.snapshot import Declarations, Snapshot, snapshot_of
 from safeapply.istio.view import Views
 from safeapply.plans.lateness import Schedule, late
 from safeapply.plans.plan import Action, Operation, Step
@@ -61,7 +62,7 @@ def verify(
     """
     ages = {one: resource.created for one, resource in live.items()}
     now: dict[ResourceId, Declaration | None] = {
-        one: declare(resource, created=resource.created, domain=mesh.domain) for one, resource in live.items()
+        one: declare(resource, created=resource.created, mesh=mesh) for one, resource in live.items()
     }
     now.update(assumed)
     listed, live_versions = tuple(steps), dict(now)
@@ -235,4 +236,4 @@ def _declared(operation: Operation, ages: Mapping[ResourceId, str], mesh: MeshSe
     if operation.action is Action.DELETE:
         return None
     resource = operation.resource
-    return declare(resource, created=ages.get(resource.id, NEWEST), domain=mesh.domain)
+    return declare(resource, created=ages.get(resource.id, NEWEST), mesh=mesh)

@@ -15,6 +15,7 @@ from safeapply.istio.kinds import (
     SIDECAR,
     VIRTUAL_SERVICE,
 )
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.plans.changes import SERVER_METADATA, Change
 from safeapply.plans.joins import (
     join_authentication,
@@ -55,7 +56,7 @@ _JOINS: Final[Mapping[GroupKind, Join]] = {
 }
 
 
-def bridges(change: Change) -> Mapping[Stage, Resource]:
+def bridges(change: Change, mesh: MeshSettings) -> Mapping[Stage, Resource]:
     """Return the versions between live and desired in which one object can be both; none where it cannot.
 
     A bridge is written only where the rest of the rollout needs it.
@@ -69,12 +70,14 @@ def bridges(change: Change) -> Mapping[Stage, Resource]:
     if kind == VIRTUAL_SERVICE:
         return _weightless(live, manifest)
     join = _JOINS.get(kind)
-    return _joined(change, join(live.spec, manifest.spec)) if join else {}
+    return _joined(change, join(*mesh.said(kind, live.spec, manifest.spec))) if join else {}
 
 
-def pins(change: Change) -> Mapping[Stage, Resource]:
+def pins(change: Change, mesh: MeshSettings) -> Mapping[Stage, Resource]:
     """Return the version of a DestinationRule that pins its clients, if it can be live and desired besides."""
-    specs = [one.spec for one in (change.live, change.manifest) if one is not None]
+    specs = mesh.said(
+        change.id.group_kind, *(one.spec for one in (change.live, change.manifest) if one is not None)
+    )
     spec = join_rule(*specs) if len(specs) > 1 else specs[0]
     return {} if spec is None else {Stage.PINNED: _with_spec(_base(change), pinned(spec))}
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from safeapply.errors import BarrierTimeoutError, UsageError
 from safeapply.istio.replicas import Written, writes_to
-from safeapply.istio.snapshot import MeshSettings
 from safeapply.plans.conditions import Condition, Deleted, Meaning, SubsetUnused, meaning
-from safeapply.resources.objects import Resource, ResourceId
+from safeapply.resources.objects import Namespace, Resource, ResourceId
 from safeapply.rollout.durations import duration
 from safeapply.rollout.poller import Poller
-from safeapply.rollout.survey import survey
+from safeapply.rollout.survey import settings, survey
 from safeapply.xds.expectations import Expectation
 
 __all__ = ["Awaiting"]
@@ -32,7 +31,8 @@ class Awaiting:
     conditions: Mapping[str, Condition]
     """By the words in which they were asked for."""
     poller: Poller
-    mesh: MeshSettings
+    root: Namespace
+    """Where istiod runs."""
     tell: Callable[[str], None]
     """Called with a sentence when something is worth knowing."""
     _meanings: dict[str, Meaning] = field(default_factory=dict)
@@ -66,9 +66,10 @@ class Awaiting:
         """Learn what the conditions mean in the mesh as it is; return what it lacks, a sentence each."""
         ids = [one.id for one in self.conditions.values() if isinstance(one, Deleted)]
         seen = await survey(self.poller.cluster, (), named=ids)
+        mesh = await settings(self.poller.cluster, seen.live.values(), self.root)
         self._live = seen.live
         for words, condition in self.conditions.items():
-            found = meaning(condition, seen.live, seen.proxies, self.mesh)
+            found = meaning(condition, seen.live, seen.proxies, mesh)
             if found.unknown_host and isinstance(condition, SubsetUnused):
                 raise UsageError(f"--for={words}: {found.lacks}, so nobody can tell which clusters it has")
             if isinstance(condition, Deleted):

@@ -12,8 +12,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 
 from safeapply.errors import ClusterChangedError, ClusterUnreachableError, RejectedError, SafeApplyError
+from safeapply.istio.mesh_settings import ISTIO_SYSTEM
 from safeapply.istio.replicas import Written
-from safeapply.istio.snapshot import ISTIO_SYSTEM
 from safeapply.plans.plan import Operation, Plan, Step
 from safeapply.plans.remains import joined, overtaken, surprises
 from safeapply.ports import Clock, Cluster, Istiods, Proxies

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from safeapply.errors import BarrierTimeoutError
+from safeapply.istio.mesh_settings import ISTIO_SYSTEM
 from safeapply.istio.proxies import Proxy, ProxyId
 from safeapply.istio.replicas import Written
-from safeapply.istio.snapshot import ISTIO_SYSTEM
 from safeapply.ports import Clock, Cluster, Istiods, Proxies
 from safeapply.resources.objects import Namespace
 from safeapply.rollout.durations import duration

@@ -5,7 +5,7 @@ Only what the change adds counts. A mesh that is broken already is no reason to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from safeapply.checks.check import check
@@ -13,8 +13,9 @@ from safeapply.checks.findings import Finding, Severity
 from safeapply.checks.scene import Sight
 from safeapply.istio.declarations import declare
 from safeapply.istio.kinds import NEWEST, Declaration
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.reach import routes_in_reach
-from safeapply.istio.snapshot import MeshSettings, snapshot_of
+from safeapply.istio.snapshot import snapshot_of
 from safeapply.plans.changes import Change
 from safeapply.plans.plan import Caution, Plan, Refusal
 from safeapply.resources.objects import Resource, ResourceId
@@ -58,8 +59,17 @@ def added(
     ages = {one.id: one.live.created if one.live else NEWEST for one in changes}
     after = _desired(live, changes)
     sight = Sight(mesh, offline=offline, ages=ages, patient=True, routes=_touched(after, changes, mesh, ages))
-    known = {one.key for one in check(live, sight).findings}
-    return tuple(one for one in check(after, sight).findings if one.key not in known)
+    known = check(live, sight).findings
+    keys, failing = {one.key for one in known}, set(_failing(known, ages))
+    new = (one for one in check(after, sight).findings if one.key not in keys)
+    return tuple(one for one in new if failing.isdisjoint(_failing((one,), ages)))
+
+
+def _failing(found: Iterable[Finding], changed: Container[ResourceId]) -> Iterator[tuple[ResourceId, str, str]]:
+    """Yield what fails of objects that stay as they are: it is nothing new if it fails for another reason."""
+    for one in found:
+        if one.severity is Severity.ERROR and one.object not in changed:
+            yield one.object, one.field, one.proxies
 
 
 def _desired(live: Mapping[ResourceId, Resource], changes: Iterable[Change]) -> Mapping[ResourceId, Resource]:
@@ -82,11 +92,11 @@ def _touched(
     """Return the VirtualServices whose answers the change can alter; nothing is new about the others."""
     versions: dict[ResourceId, tuple[Declaration, ...]] = {}
     for one, resource in after.items():
-        declaration = declare(resource, created=ages.get(one, resource.created), domain=mesh.domain)
+        declaration = declare(resource, created=ages.get(one, resource.created), mesh=mesh)
         if declaration is not None:
             versions[one] = (declaration,)
     both = (resource for one in changes for resource in (one.live, one.desired) if resource)
-    changed = [declare(one, created=ages[one.id], domain=mesh.domain) for one in both]
+    changed = [declare(one, created=ages[one.id], mesh=mesh) for one in both]
     return frozenset(routes_in_reach(snapshot_of(versions, mesh).index, filter(None, changed)))
 
 

@@ -13,16 +13,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from safeapply.istio.kinds import POD
+from safeapply.istio.mesh_settings import NAMESPACE, MeshSettings, namespaces, settings_of
 from safeapply.istio.proxies import Proxy, proxy_of_pod
+from safeapply.istio.replicas import configs_of
 from safeapply.plans.changes import Change, changes_between
 from safeapply.plans.estimates import estimated
 from safeapply.plans.rights import LISTED_KINDS
 from safeapply.ports import Cluster
-from safeapply.resources.objects import GroupKind, Resource, ResourceId
+from safeapply.resources.objects import Namespace, Resource, ResourceId
 
-__all__ = ["Survey", "survey"]
+__all__ = ["Survey", "settings", "survey"]
 
-NAMESPACE = GroupKind("", "Namespace")
 DRY_RUNS_AT_ONCE = 8
 READS_AT_ONCE = 16
 
@@ -75,6 +76,29 @@ async def survey(
     changes, unchanged = changes_between(live, manifests, desired, deleted)
     proxies = (proxy_of_pod(one) for one in live.values() if one.id.group_kind == POD)
     return Survey(live, changes, unchanged, tuple(proxy for proxy in proxies if proxy is not None))
+
+
+async def settings(
+    cluster: Cluster, objects: Iterable[Resource], root: Namespace, *, coming: Iterable[Resource] = ()
+) -> MeshSettings:
+    """Return what the MeshConfig says of the replicas of istiod that run.
+
+    Args:
+        cluster: where it stands.
+        objects: among them the pods of istiod: each revision has a MeshConfig of its own.
+        root: where istiod runs.
+        coming: what shall be: perhaps namespaces that are not there yet.
+
+    Raises:
+        MeshConfigError: it cannot be read, or those of two revisions differ.
+        ClusterError: the server does not hand it out.
+    """
+    found = {one.id: one for one in await _read(cluster, configs_of(objects, root))}
+    mesh = settings_of(found, root)
+    if not mesh.discovery:
+        return mesh
+    live = await cluster.list((NAMESPACE,))
+    return settings_of({**namespaces(coming), **namespaces(live), **found}, root)
 
 
 async def _read(cluster: Cluster, wanted: Iterable[ResourceId]) -> tuple[Resource, ...]:

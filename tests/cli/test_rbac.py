@@ -42,6 +42,15 @@ def four(name: str) -> list[dict[str, Any]]:
     return [rule(name, "v1"), service(name), config(name), secret(name)]
 
 
+ALL_NAMESPACES: Mapping[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "istio", "namespace": "istio-system"},
+    "data": {"mesh": "discoverySelectors: [{matchExpressions: [{key: nobody, operator: DoesNotExist}]}]"},
+}
+"""A MeshConfig for which the Namespaces have to be read."""
+
+
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """Hand over a server with an apply set, with what kubectl applied once, and with one user besides nobody."""
@@ -49,6 +58,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         for document in of_team("a", *four("known")):
             create = partial(cluster.store.create, document, manager="kubectl-client-side-apply")
             cluster.do(create)
+        cluster.do(partial(cluster.store.create, ALL_NAMESPACES, manager="istioctl"))
         made = safeapply(cluster, *APPLY, "-f", files(tmp_path / "made", *four("old")), *SET)
         assert made.code == 0, made.err
         cluster.do(lambda: setattr(cluster.server, "access", Access(cluster.store, {"robot": ROBOT})))
@@ -167,7 +177,7 @@ def test_a_lease_in_another_namespace_takes_rights_there(cluster: Cluster) -> No
 
 
 def test_in_general_the_rights_are_those_for_all_that_configures_a_mesh(cluster: Cluster) -> None:
-    """Without files; and no right on Secrets, ConfigMaps or workloads beyond listing the latter."""
+    """Without files; no right on Secrets, on workloads only to list them, on ConfigMaps to read Istio's own."""
     documents = printed(cluster)
     granted(cluster, documents)
     directory = files(cluster.directory / "wanted", rule("reviews", "v1", "v2"))
@@ -175,7 +185,10 @@ def test_in_general_the_rights_are_those_for_all_that_configures_a_mesh(cluster:
     rules = [rule for document in documents for rule in document.get("rules", ())]
     assert all("*" not in (*one["verbs"], *one["resources"], *one["apiGroups"]) for one in rules)
     core = {resource: one["verbs"] for one in rules if one["apiGroups"] == [""] for resource in one["resources"]}
-    assert core == {"services": ["list"], "pods": ["list", "watch"], "pods/portforward": ["get", "create"]}
+    asked = {"services": ["list"], "pods": ["list", "watch"], "pods/portforward": ["get", "create"]}
+    assert core == {**asked, "configmaps": ["get"], "namespaces": ["list"]}
+    spaces = [one["metadata"].get("namespace") for one in documents if "configmaps" in str(one.get("rules"))]
+    assert spaces == ["istio-system"]
 
 
 def test_each_right_that_is_missing_is_named_before_anything_is_written(

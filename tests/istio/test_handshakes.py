@@ -9,8 +9,9 @@ import pytest
 from safeapply.istio.declarations import declare
 from safeapply.istio.handshakes import Handshakes
 from safeapply.istio.kinds import Declaration
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import ProxyClass, Role
-from safeapply.istio.snapshot import MeshSettings, snapshot_of
+from safeapply.istio.snapshot import snapshot_of
 from safeapply.istio.tls import Mode, Sent, accepts
 from safeapply.istio.view import Views
 from safeapply.resources.manifests import SourceText, read_manifests
@@ -31,7 +32,7 @@ def snapshot(text: str, *more: str, mesh: MeshSettings | None = None) -> Handsha
     versions: dict[ResourceId, tuple[Declaration | None, ...]] = {}
     for part in (text, *more):
         for one in read_manifests((SourceText("mesh.yaml", dedent(part)),), default_namespace=Namespace("default")):
-            seen = declare(one, created=one.created, domain=mesh.domain)
+            seen = declare(one, created=one.created, mesh=mesh)
             versions[one.id] = (*versions.get(one.id, ()), seen)
     return Handshakes(Views(snapshot_of(versions, mesh)))
 

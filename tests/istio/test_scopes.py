@@ -7,8 +7,9 @@ from textwrap import dedent
 import pytest
 
 from safeapply.istio.declarations import declare
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import Labels, ProxyClass, Role
-from safeapply.istio.snapshot import MeshSettings, snapshot_of
+from safeapply.istio.snapshot import snapshot_of
 from safeapply.istio.view import View, view
 from safeapply.resources.manifests import SourceText, read_manifests
 from safeapply.resources.objects import Namespace
@@ -62,7 +63,7 @@ def seen(text: str, proxy_class: ProxyClass = CLIENT) -> View:
     sources = (SourceText("services.yaml", SERVICES), SourceText("world.yaml", dedent(text)))
     resources = read_manifests(sources, default_namespace=SHOP)
     mesh = MeshSettings()
-    declared = {one.id: (declare(one, created=one.created, domain=mesh.domain),) for one in resources}
+    declared = {one.id: (declare(one, created=one.created, mesh=mesh),) for one in resources}
     return view(snapshot_of(declared, mesh), proxy_class)
 
 

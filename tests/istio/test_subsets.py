@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from safeapply.istio.kinds import DestinationRule, Port, Service, Subset
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import Labels, ProxyClass, Role
-from safeapply.istio.snapshot import MeshSettings
 from safeapply.istio.subsets import effective_subsets
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host

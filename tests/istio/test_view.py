@@ -7,8 +7,9 @@ from textwrap import dedent
 import pytest
 
 from safeapply.istio.declarations import declare
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import Labels, ProxyClass, Role
-from safeapply.istio.snapshot import MeshSettings, Snapshot, snapshot_of
+from safeapply.istio.snapshot import Snapshot, snapshot_of
 from safeapply.istio.view import View, view
 from safeapply.resources.manifests import SourceText, read_manifests
 from safeapply.resources.objects import Namespace
@@ -52,9 +53,7 @@ def snapshot(text: str) -> Snapshot:
     sources = (SourceText("services.yaml", SERVICES), SourceText("world.yaml", dedent(text)))
     resources = read_manifests(sources, default_namespace=DEFAULT)
     mesh = MeshSettings()
-    return snapshot_of(
-        {one.id: (declare(one, created=one.created, domain=mesh.domain),) for one in resources}, mesh
-    )
+    return snapshot_of({one.id: (declare(one, created=one.created, mesh=mesh),) for one in resources}, mesh)
 
 
 def references(text: str, proxy_class: ProxyClass = SIDECAR) -> list[str]:
@@ -187,7 +186,7 @@ def test_a_host_outside_the_registry_is_nowhere_without_a_listener_on_port_80() 
     """ISTIO.md 2.5: istiod makes one for services that have the port, and a route alone brings none."""
     resources = read_manifests((SourceText("bare.yaml", BARE),), default_namespace=DEFAULT)
     mesh = MeshSettings()
-    declared = {one.id: (declare(one, created="", domain=mesh.domain),) for one in resources}
+    declared = {one.id: (declare(one, created="", mesh=mesh),) for one in resources}
     assert view(snapshot_of(declared, mesh), SIDECAR).references == frozenset()
 
 

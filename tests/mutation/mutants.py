@@ -33,6 +33,18 @@ MUTANTS = (
     Mutant("2.4 exact goes before wildcards", "hosts", "(is_wild(pattern), -len(pattern)", "(0, len(pattern)"),
     Mutant("2.4 the longest wildcard wins", "hosts", "(is_wild(pattern), -len(pattern)", "(is_wild(pattern), 0"),
     Mutant("4.7 no exportTo is everywhere", "visibility", 'named is None or "*"', 'named is not None and "*"'),
+    Mutant("3.5 the mesh's default hides a rule", "declarations", "hidden=named is None and self", "hidden=self"),
+    Mutant(
+        "3.5 an ignored namespace is not read", "declarations", "namespace in mesh.ignored", "name in mesh.ignored"
+    ),
+    Mutant("3.5 any selector chooses", "mesh_settings", "or any(selects(", "or all(selects("),
+    Mutant("3.5 a rule's default knows a dot alone", "mesh_settings", 'private_rules="." in', "private_rules=bool"),
+    Mutant(
+        "4.7 the mesh's default stands for no exportTo",
+        "visibility",
+        'spec.get("exportTo") or unsaid',
+        'spec.get("exportTo") or ()',
+    ),
     Mutant("5.16 a dot is the own namespace", "visibility", "and viewer == owner", "and viewer != owner"),
     Mutant(
         "3.1 the client's namespace is asked first",
@@ -49,8 +61,8 @@ MUTANTS = (
     Mutant(
         "3.1 only three namespaces are asked",
         "subsets",
-        "if rule.id.namespace == owner and not _only_local(rule)]",
-        "if not _only_local(rule)]",
+        "if rule.id.namespace == owner and not rule.private]",
+        "if not rule.private]",
     ),
     Mutant(
         "3.2 visibility comes after merging",

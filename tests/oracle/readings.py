@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from safeapply.istio.declarations import declare
+from safeapply.istio.mesh_settings import ISTIO_SYSTEM, settings_of
 from safeapply.istio.proxies import ProxyClass
-from safeapply.istio.snapshot import PLAIN_PORT, MeshSettings, snapshot_of
+from safeapply.istio.snapshot import PLAIN_PORT, snapshot_of
 from safeapply.istio.view import View, view
 from safeapply.resources.objects import Resource
 from safeapply.sandbox.controlplane.translation.configuration import Configuration
@@ -48,8 +49,9 @@ def dangling(objects: Iterable[Resource], proxy_class: ProxyClass) -> bool:
 
 
 def _view(objects: Iterable[Resource], proxy_class: ProxyClass) -> View:
-    mesh = MeshSettings()
-    declared = {one.id: (declare(one, created=one.created, domain=mesh.domain),) for one in objects}
+    known = {one.id: one for one in objects}
+    mesh = settings_of(known, ISTIO_SYSTEM)
+    declared = {one.id: (declare(one, created=one.created, mesh=mesh),) for one in known.values()}
     return view(snapshot_of(declared, mesh), proxy_class)
 
 

@@ -14,6 +14,7 @@ from safeapply.istio.proxies import Labels, ProxyClass, Role
 from safeapply.resources.objects import Namespace, Resource
 from safeapply.sandbox.controlplane.snapshots import Snapshot
 from safeapply.sandbox.controlplane.translation.configuration import Translation
+from tests.oracle.defaults import mesh_configs
 from tests.oracle.documents import resources
 from tests.oracle.model import ROOT
 from tests.oracle.profiles import chosen
@@ -24,11 +25,13 @@ from tests.oracle.worlds import CLIENTS, transitions
 
 
 @chosen()
-@given(transitions(), sidecars())
-def test_view_says_what_the_control_plane_sends(transition: Transition, scopes: tuple[Resource, ...]) -> None:
-    """Of any small world, with Sidecars and without, to pods of every namespace: clusters and references."""
+@given(transitions(), sidecars(), mesh_configs())
+def test_view_says_what_the_control_plane_sends(
+    transition: Transition, scopes: tuple[Resource, ...], config: tuple[Resource, ...]
+) -> None:
+    """Of any small world and MeshConfig, with Sidecars and without, to pods of every namespace."""
     for world in (transition.live, transition.desired):
-        _check((*resources(world).values(), *scopes))
+        _check((*resources(world).values(), *scopes, *config))
 
 
 def _check(objects: Iterable[Resource]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textwrap import dedent
 
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.plans.changes import Change
 from safeapply.plans.joins import join_sidecar
 from safeapply.plans.versions import Stage, bridges
@@ -148,7 +149,7 @@ def joined(kind: str, live: str, desired: str) -> Document | None:
     form = "apiVersion: {}\nkind: {}\nmetadata: {{name: it}}\nspec: {}\n"
     version = "v1" if kind == "Service" else "networking.istio.io/v1"
     (before,), (after,) = (read(form.format(version, kind, spec), "it.yaml").values() for spec in (live, desired))
-    bridge = bridges(Change(before.id, before, after, after)).get(Stage.BRIDGE)
+    bridge = bridges(Change(before.id, before, after, after), MeshSettings()).get(Stage.BRIDGE)
     return None if bridge is None else bridge.spec
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import Labels, Proxy, Role
-from safeapply.istio.snapshot import MeshSettings
 from safeapply.plans.conditions import (
     Condition,
     Deleted,

@@ -12,8 +12,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import ProxyClass, Role
-from safeapply.istio.snapshot import MeshSettings
 from safeapply.plans.plan import Step
 from safeapply.plans.verifier import verify
 from safeapply.resources.objects import Namespace

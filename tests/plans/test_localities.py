@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safeapply.istio.localities import Locality
+from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import Labels, Proxy, ProxyClass, Role
-from safeapply.istio.snapshot import MeshSettings
 from safeapply.istio.view import Views
 from safeapply.plans.changes import changes_between
 from safeapply.plans.transition import Transition, transition_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from textwrap import dedent
 
+from safeapply.istio.mesh_settings import ISTIO_SYSTEM, settings_of
 from safeapply.istio.proxies import Proxy
 from safeapply.plans.changes import changes_between
 from safeapply.plans.plan import Plan, Step
@@ -76,7 +77,8 @@ def make_plan(
     before = {**read(SERVICES, "services.yaml"), **read(live, "live.yaml")}
     gone = [one for one in before if f"{one.kind}/{one.name}" in set(deleted)]
     changes, unchanged = changes_between(before, read(desired, "desired.yaml").values(), {}, gone)
-    return plan(before, changes, unchanged=unchanged, proxies=proxies, options=PlanOptions(offline=offline))
+    options = PlanOptions(settings_of(before, ISTIO_SYSTEM), offline=offline)
+    return plan(before, changes, unchanged=unchanged, proxies=proxies, options=options)
 
 
 def planned(live: str, desired: str, *, deleted: Iterable[str] = ()) -> str:

@@ -6,22 +6,24 @@ version per kind: the last that it has seen (ISTIO.md 0.3: no order exists acros
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from safeapply.resources.objects import Document, GroupKind, ResourceId
+from safeapply.resources.objects import Document, GroupKind, Namespace, ResourceId
 
 __all__ = ["EMPTY", "Snapshot", "Source", "Write", "is_watched", "same_for_istio", "source_of"]
 
 WATCHED = {
-    "": {"Pod", "Service"},
+    "": {"Namespace", "Pod", "Service"},
     "networking.istio.io": {
         "DestinationRule", "Gateway", "ServiceEntry", "Sidecar", "VirtualService", "WorkloadEntry",
     },
     "security.istio.io": {"PeerAuthentication"},
 }  # fmt: skip
 """Everything that the translation reads; istiod has informers for these and for others that change nothing here."""
+MESH_CONFIG = ResourceId("", "ConfigMap", Namespace("istio-system"), "istio")
+"""The only ConfigMap that istiod reads its own settings from."""
 OF_EVERY_CLUSTER = ""
 """The group whose objects istiod reads in the other clusters of its mesh, too: Services and pods."""
 Source: TypeAlias = tuple[str, GroupKind]
@@ -60,6 +62,11 @@ class Snapshot:
         """Tell whether the write, or a later one of its kind, is in it."""
         return self.seen.get(write.source, 0) >= write.resource_version
 
+    def without(self, namespaces: Collection[str]) -> Snapshot:
+        """Return it without what stands in some namespaces of the own cluster."""
+        kept = {one: each for one, each in self.objects.items() if one.cluster or one.namespace not in namespaces}
+        return replace(self, objects=kept)
+
     def of_kind(self, kind: str) -> Iterator[Document]:
         """Return the objects of a watched kind; the names of kinds are distinct across groups here."""
         return (document for _, document in self.with_places(kind))
@@ -74,6 +81,8 @@ EMPTY = Snapshot()
 
 def is_watched(resource_id: ResourceId) -> bool:
     """Tell whether istiod reads objects of this kind, in its own cluster or in another."""
+    if resource_id == MESH_CONFIG:
+        return True
     near = not resource_id.cluster or resource_id.group == OF_EVERY_CLUSTER
     return near and resource_id.kind in WATCHED.get(resource_id.group, ())
 
@@ -92,6 +101,7 @@ def _read(document: Document) -> tuple[object, ...]:
     metadata, status = document.get("metadata") or {}, document.get("status") or {}
     return (
         document.get("spec"),
+        document.get("data"),
         metadata.get("labels"),
         metadata.get("annotations") if document.get("kind") == "Service" else None,
         metadata.get("deletionTimestamp"),

@@ -6,7 +6,7 @@ Written from Istio's rules, apart from the planner's reading of them: where the 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from safeapply.resources.objects import Document
@@ -60,7 +60,9 @@ ByHost = defaultdict[str, list[Rule]]
 class Rules:
     """All DestinationRules, indexed as istiod does for its three look-ups (istio ``SetDestinationRules``)."""
 
-    def __init__(self, documents: Iterable[Document]) -> None:
+    def __init__(self, documents: Iterable[Document], unsaid: Collection[str] = ()) -> None:
+        # A rule that says nothing is merged as such, and the mesh's default only hides it; that knows "." and "*".
+        self._hides = PRIVATE in unsaid
         self._local: defaultdict[str, ByHost] = defaultdict(lambda: defaultdict(list))
         self._exported: defaultdict[str, ByHost] = defaultdict(lambda: defaultdict(list))
         self._root_private: ByHost = defaultdict(list)
@@ -96,7 +98,7 @@ class Rules:
         namespace, to = rule.namespace, rule.export_to
         if not to or not to.isdisjoint({PUBLIC, PRIVATE, namespace}):
             _merge(self._local[namespace][host], rule.copy())
-        if not (len(to) == 1 and to <= {PRIVATE, namespace}):
+        if not ((not to and self._hides) or (len(to) == 1 and to <= {PRIVATE, namespace})):
             _merge(self._exported[namespace][host], rule.copy())
         elif namespace == ROOT_NAMESPACE:
             _merge(self._root_private[host], rule.copy())

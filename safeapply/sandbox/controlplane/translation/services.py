@@ -104,8 +104,10 @@ class Service:
         return replace(self, ports=tuple(port for port in self.ports if port.number in wanted))
 
 
-def services_of(services: Iterable[tuple[str, Document]], entries: Iterable[Document]) -> tuple[Service, ...]:
-    """Return the registry, oldest first.
+def services_of(
+    services: Iterable[tuple[str, Document]], entries: Iterable[Document], unsaid: tuple[str, ...] = ()
+) -> tuple[Service, ...]:
+    """Return the registry, oldest first; for whom they are that do not say so is told.
 
     A Service of several clusters is one, that of the first, with the pods of all (istio ``mergeService``).
     """
@@ -116,6 +118,7 @@ def services_of(services: Iterable[tuple[str, Document]], entries: Iterable[Docu
         if known is not own:
             merged[own.host] = replace(known, selectors=(*known.selectors, *own.selectors))
     found = [*merged.values(), *(service for document in entries for service in _from_entry(document))]
+    found = [one if one.export_to else replace(one, export_to=unsaid) for one in found]
     return tuple(sorted(found, key=lambda service: (age(service.document), service.host)))
 
 

@@ -35,9 +35,9 @@ class VirtualService:
     tls: tuple[Json, ...]
 
 
-def virtual_services_of(documents: Iterable[Document]) -> tuple[VirtualService, ...]:
-    """Return all that have hosts, oldest first."""
-    resolved = {(namespace_of(each), name_of(each)): _resolve(each) for each in sorted(documents, key=age)}
+def virtual_services_of(documents: Iterable[Document], unsaid: tuple[str, ...] = ()) -> tuple[VirtualService, ...]:
+    """Return all that have hosts, oldest first; for whom they are that do not say so is told."""
+    resolved = {(namespace_of(each), name_of(each)): _resolve(each, unsaid) for each in sorted(documents, key=age)}
     delegates = {key: each for key, each in resolved.items() if not each.hosts}
     return tuple(_with_delegates(each, delegates) for each in resolved.values() if each.hosts)
 
@@ -87,14 +87,14 @@ def _with_delegates(service: VirtualService, delegates: Mapping[tuple[str, str],
     return replace(service, http=http)
 
 
-def _resolve(document: Document) -> VirtualService:
+def _resolve(document: Document, unsaid: tuple[str, ...]) -> VirtualService:
     spec, namespace = document.get("spec") or {}, namespace_of(document)
     return VirtualService(
         document=document,
         namespace=namespace,
         hosts=tuple(fqdn(str(host), namespace) for host in spec.get("hosts") or ()),
         gateways=frozenset(_gateway(str(each), namespace) for each in spec.get("gateways") or (MESH,)),
-        export_to=texts(spec.get("exportTo")),
+        export_to=texts(spec.get("exportTo")) or unsaid,
         http=tuple(_resolve_route(route, namespace) for route in spec.get("http") or ()),
         tcp=tuple(_resolve_route(route, namespace) for route in spec.get("tcp") or ()),
         tls=tuple(_resolve_route(route, namespace) for route in spec.get("tls") or ()),

@@ -9,8 +9,15 @@ from functools import cached_property
 from safeapply.resources.objects import Document
 from safeapply.sandbox.controlplane.snapshots import Snapshot
 from safeapply.sandbox.controlplane.translation.authentication import Authentication
+from safeapply.sandbox.controlplane.translation.defaults import defaults_of
 from safeapply.sandbox.controlplane.translation.endpoints import Workloads
-from safeapply.sandbox.controlplane.translation.metadata import ROOT_NAMESPACE, age, labels_match, namespace_of
+from safeapply.sandbox.controlplane.translation.metadata import (
+    ROOT_NAMESPACE,
+    age,
+    labels_match,
+    name_of,
+    namespace_of,
+)
 from safeapply.sandbox.controlplane.translation.rules import Rule, Rules
 from safeapply.sandbox.controlplane.translation.services import Service, services_of
 from safeapply.sandbox.controlplane.translation.virtualservices import VirtualService, virtual_services_of
@@ -34,24 +41,28 @@ class World:
     """The objects of a snapshot, as things that configuration is made from."""
 
     def __init__(self, snapshot: Snapshot, *, mutual_tls: bool = False) -> None:
-        self._snapshot = snapshot
+        self._defaults = defaults_of(snapshot.of_kind("ConfigMap"))
+        spaces = (one for cluster, one in snapshot.with_places("Namespace") if not cluster)
+        unread = {name_of(one) for one in spaces if not self._defaults.reads(one["metadata"].get("labels") or {})}
+        self._snapshot = snapshot.without(unread) if unread else snapshot
         self.mutual_tls = mutual_tls
         """Whether proxies have certificates, and sidecars stand before their applications too."""
 
     @cached_property
     def registry(self) -> tuple[Service, ...]:
         """All services, oldest first."""
-        return services_of(self._snapshot.with_places("Service"), self._snapshot.of_kind("ServiceEntry"))
+        services, entries = self._snapshot.with_places("Service"), self._snapshot.of_kind("ServiceEntry")
+        return services_of(services, entries, self._defaults.services)
 
     @cached_property
     def rules(self) -> Rules:
         """All DestinationRules."""
-        return Rules(self._snapshot.of_kind("DestinationRule"))
+        return Rules(self._snapshot.of_kind("DestinationRule"), self._defaults.destination_rules)
 
     @cached_property
     def virtual_services(self) -> tuple[VirtualService, ...]:
         """All VirtualServices that have hosts."""
-        return virtual_services_of(self._snapshot.of_kind("VirtualService"))
+        return virtual_services_of(self._snapshot.of_kind("VirtualService"), self._defaults.virtual_services)
 
     @cached_property
     def workloads(self) -> Workloads:

@@ -7,7 +7,7 @@ the object may be absent. One evaluator then serves the planner (one version eac
 
 from __future__ import annotations
 
-from collections import ChainMap, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
@@ -26,6 +26,7 @@ from safeapply.istio.kinds import (
     Workload,
 )
 from safeapply.istio.mesh_settings import MeshSettings
+from safeapply.istio.overlay import Overlay
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
@@ -118,7 +119,7 @@ class Snapshot:
 
     def where(self, overrides: Declarations) -> Snapshot:
         """Return the snapshot in which these objects have these versions; each must be among those indexed."""
-        return replace(self, versions=_overlaid(overrides, self.versions))
+        return replace(self, versions=Overlay(overrides, self.versions))
 
     def rule_versions(self, rule: ResourceId) -> tuple[DestinationRule | None, ...]:
         """Return the versions of a DestinationRule."""
@@ -249,11 +250,6 @@ def _indexed(versions: Declarations) -> Index:
 
 def _frozen(lists: Mapping[Key, Iterable[ResourceId]]) -> Mapping[Key, tuple[ResourceId, ...]]:
     return {key: tuple(ids) for key, ids in lists.items()}
-
-
-def _overlaid(overrides: Declarations, base: Declarations) -> Declarations:
-    # A view, not a copy: a step touches a few objects of a mesh that may hold tens of thousands.
-    return ChainMap(dict(overrides), base)  # type: ignore[arg-type]
 
 
 def _all(versions: Iterable[Versions]) -> Iterator[Declaration]:

@@ -66,7 +66,8 @@ def doubtful(scene: Scene) -> Iterator[Finding]:
 def _doubt(scene: Scene, owner: ResourceId, host: str) -> Finding:
     route = scene.route(owner)
     rules = route.rules if route else ()
-    path = next(d.path for rule in rules for d in (*rule.destinations, *rule.mirrors) if d.host == host)
+    meaning = {host, *(alias for alias, targets in scene.snapshot.index.aliases.items() if host in targets)}
+    path = next(d.path for rule in rules for d in (*rule.destinations, *rule.mirrors) if d.host in meaning)
     return Finding(
         code=catalogue.NOT_FOUND,
         severity=Severity.WARNING,

@@ -49,6 +49,7 @@ def assumed(versions: Declarations, mesh: MeshSettings) -> Mapping[ResourceId, D
 def _named_hosts(declarations: list[Declaration]) -> Mapping[Host, set[int]]:
     """Return every host that is routed to or ruled, with the ports that are mentioned for it."""
     hosts: dict[Host, set[int]] = {}
+    targets: dict[Host, Host] = {}
     for one in declarations:
         match one:
             case DestinationRule(host=host):
@@ -58,8 +59,17 @@ def _named_hosts(declarations: list[Declaration]) -> Mapping[Host, set[int]]:
                     hosts.setdefault(destination.host, set()).update(
                         {destination.port} if destination.port is not None else ()
                     )
+            case Services(services=services):
+                for service in services:
+                    if service.alias is None:
+                        continue
+                    targets.setdefault(service.host, service.alias)
+                    hosts.setdefault(service.alias, set()).update(port.number for port in service.ports)
             case _:
                 pass
+    for alias, target in targets.items():
+        # Whoever names a port of an alias means its target's (ISTIO.md 1.2).
+        hosts[target].update(hosts.get(alias, ()))
     return hosts
 
 

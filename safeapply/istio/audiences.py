@@ -67,7 +67,9 @@ def _called(snapshot: Snapshot, route: VirtualService) -> Iterator[Host]:
     for host in route.hosts:
         yield from snapshot.index.hosts_under(host)
     for rule in route.rules:
-        yield from (destination.host for destination in (*rule.destinations, *rule.mirrors))
+        for destination in (*rule.destinations, *rule.mirrors):
+            yield destination.host
+            yield from snapshot.index.aliases.get(destination.host, ())
 
 
 def _together(snapshot: Snapshot, route: ResourceId) -> Iterator[VirtualService]:

@@ -111,6 +111,7 @@ class _Reader:
             export_to=visible or None,
             external=resource.spec.get("type") == "ExternalName",
             headless=resource.spec.get("clusterIP") == "None",
+            alias=_alias(resource.spec),
         )
         return Services(self.id, (service,))
 
@@ -167,6 +168,13 @@ class _Reader:
             http=protocol in HTTP_PROTOCOLS or (protocol == "https" and terminates),
             hosts=hosts,
         )
+
+
+def _alias(spec: Document) -> Host | None:
+    """Return the host that a Service stands for (istio ``ConvertService``); only ExternalName makes it an alias."""
+    return (
+        Host(str(spec["externalName"])) if spec.get("type") == "ExternalName" and spec.get("externalName") else None
+    )
 
 
 def _endpoints(spec: Document) -> tuple[Pairs, ...] | None:

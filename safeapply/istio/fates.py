@@ -167,8 +167,11 @@ def _by_default(views: Views, one: ProxyClass, domain: Host, port: int) -> bool:
     """Tell whether a sidecar has the route that needs no VirtualService (ISTIO.md 4.4)."""
     if one.role is Role.GATEWAY:
         return False
-    options = called_options(views.snapshot, one, domain)
-    return any(service is not None and service.port(port) is not None for service in options)
+    options = [service for service in called_options(views.snapshot, one, domain) if service is not None]
+    # An alias is a name in the routes of its target, whatever ports it has itself (ISTIO.md 1.2).
+    targets = {service.alias for service in options if service.alias is not None}
+    answering = (s for host in targets for s in called_options(views.snapshot, one, host) if s is not None)
+    return any(s.alias is None and s.port(port) is not None for s in (*options, *answering))
 
 
 def _exists(views: Views, one: ProxyClass, name: ClusterName) -> bool:

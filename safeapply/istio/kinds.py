@@ -228,6 +228,8 @@ class Service:
     endpoints: tuple[Pairs, ...] | None = None
     """The labels of each endpoint, where a cluster is made of those that there are (resolution DNS); None where
     endpoints are told to a cluster that is there without any."""
+    alias: Host | None = None
+    """The host that a Service of type ExternalName is another name of: it has no clusters itself (ISTIO.md 1.2)."""
 
     @property
     def namespace(self) -> Namespace:

@@ -100,10 +100,10 @@ def _hosts(snapshot: Snapshot, route: ResourceId) -> Iterator[Host]:
     for version in filter(None, snapshot.route_versions(route)):
         for host in version.hosts:
             yield from _answering(snapshot, host)
-        yield from _called(version)
+        yield from _called(snapshot, version)
         for rule in version.rules:
             for delegate in snapshot.route_versions(rule.delegate) if rule.delegate else ():
-                yield from _called(delegate) if delegate else ()
+                yield from _called(snapshot, delegate) if delegate else ()
 
 
 def _answering(snapshot: Snapshot, host: Host) -> Iterator[Host]:
@@ -114,8 +114,10 @@ def _answering(snapshot: Snapshot, host: Host) -> Iterator[Host]:
         yield from (other for other in (*index.routes, *index.registry) if overlap(host, other) is not None)
 
 
-def _called(route: VirtualService) -> Iterator[Host]:
-    return (d.host for rule in route.rules for d in (*rule.named, *rule.destinations, *rule.mirrors))
+def _called(snapshot: Snapshot, route: VirtualService) -> Iterator[Host]:
+    for destination in (d for rule in route.rules for d in (*rule.named, *rule.destinations, *rule.mirrors)):
+        yield destination.host
+        yield from snapshot.index.aliases.get(destination.host, ())
 
 
 class _People:

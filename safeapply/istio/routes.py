@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
-from safeapply.istio.kinds import Destination, Rule, Traffic, VirtualService
+from safeapply.istio.kinds import Destination, Rule, Service, Traffic, VirtualService
 from safeapply.istio.listeners import Listener, applies, match_applies
 from safeapply.istio.places import places
 from safeapply.istio.proxies import ProxyClass, Role
@@ -35,7 +35,7 @@ class Reference:
 
     cluster: ClusterName
     host: Host
-    """The destination's host."""
+    """The host whose cluster that is: the destination's, or what the destination is an alias of."""
     subset: str
     domain: Host | None
     """The domain of the virtual host; None for TCP and TLS."""
@@ -47,6 +47,8 @@ class Reference:
     """The VirtualService, and the delegate that its rule hands over to."""
     path: FieldPath
     """The field, in the last object of the chain."""
+    alias: Host | None = None
+    """The destination's own host, where that is an alias (ISTIO.md 1.2)."""
 
     def __str__(self) -> str:
         """Return the request that follows this reference: ``HTTP reviews...:9080``."""
@@ -102,8 +104,8 @@ def _aims(snapshot: Snapshot, proxy_class: ProxyClass, rule: Rule, listener: Lis
         Aim(
             one.share,
             frozenset(
-                outbound_cluster(one.host, port, one.subset)
-                for port in _ports(snapshot, proxy_class, rule, one, listener)
+                outbound_cluster(host, port, one.subset)
+                for host, port in _targets(snapshot, proxy_class, rule, one, listener)
             ),
         )
         for one in rule.destinations
@@ -205,30 +207,37 @@ def _named(
 ) -> Iterator[Reference]:
     targets = [(d, True) for d in rule.destinations] + [(d, False) for d in rule.mirrors]
     for destination, hard in targets:
-        for port in _ports(snapshot, proxy_class, rule, destination, listener):
+        for host, port in _targets(snapshot, proxy_class, rule, destination, listener):
             yield Reference(
-                cluster=outbound_cluster(destination.host, port, destination.subset),
-                host=destination.host,
+                cluster=outbound_cluster(host, port, destination.subset),
+                host=host,
                 subset=destination.subset,
                 domain=listener.domain if rule.traffic is Traffic.HTTP else None,
                 port=listener.port.number,
                 hard=hard,
                 chain=chain,
                 path=destination.path,
+                alias=destination.host if host != destination.host else None,
             )
 
 
-def _ports(
+def _targets(
     snapshot: Snapshot, proxy_class: ProxyClass, rule: Rule, destination: Destination, listener: Listener
-) -> set[int]:
-    """Return the port numbers that the cluster's name may carry (ISTIO.md 1.2)."""
-    if destination.port is not None:
-        return {destination.port}
-    if rule.traffic is Traffic.HTTP and proxy_class.role is not Role.GATEWAY:
-        # A sidecar looks only at services that own the called port, so the called port it is.
-        return {listener.port.number}
+) -> set[tuple[Host, int]]:
+    """Return the hosts and port numbers that the cluster's name may carry (ISTIO.md 1.2)."""
+    # A sidecar looks only at services that own the called port, so without another word the called port it is.
+    by_called_port = rule.traffic is Traffic.HTTP and proxy_class.role is not Role.GATEWAY
+    said = listener.port.number if destination.port is None and by_called_port else destination.port
+    if said is not None and destination.host not in snapshot.index.aliases:
+        return {(destination.host, said)}
     options = service_options(snapshot, proxy_class, destination.host)
-    return {
-        service.ports[0].number if service is not None and len(service.ports) == 1 else listener.port.number
-        for service in options
-    }
+    found = (s if s and (not by_called_port or s.port(listener.port.number)) else None for s in options)
+    return {_target(destination.host, service, said, listener.port.number) for service in found}
+
+
+def _target(host: Host, service: Service | None, said: int | None, called: int) -> tuple[Host, int]:
+    """Do as istio ``GetDestinationCluster``: an alias is followed once, and a target that is one leads nowhere."""
+    if service is None:
+        return host, called if said is None else said
+    only = service.ports[0].number if len(service.ports) == 1 else called
+    return service.alias or host, only if said is None else said

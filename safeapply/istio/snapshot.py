@@ -52,7 +52,7 @@ class Index:
     routes: Mapping[Host, tuple[ResourceId, ...]]
     """VirtualServices by the hosts that they serve."""
     referring: Mapping[Host, tuple[ResourceId, ...]]
-    """VirtualServices by the hosts that they send requests to."""
+    """VirtualServices by the hosts that they send requests to, by an alias as well."""
     importing: Mapping[Host, tuple[ResourceId, ...]]
     """VirtualServices by the hosts that they name at any weight: a Sidecar's scope takes them in."""
     sidecars: Mapping[Namespace, tuple[ResourceId, ...]]
@@ -69,6 +69,8 @@ class Index:
     """VirtualServices by the gateways that they bind to; ``mesh`` is not listed."""
     registry: Mapping[Host, tuple[ResourceId, ...]]
     """Services and ServiceEntries by the hosts that they declare."""
+    aliases: Mapping[Host, tuple[Host, ...]]
+    """The hosts that a host is, in some version, only another name of (ISTIO.md 1.2)."""
     plain: tuple[Host, ...]
     """Those of them that speak HTTP on port 80: without one there is no such listener on sidecars."""
     authentications: Mapping[Namespace, tuple[ResourceId, ...]]
@@ -164,6 +166,7 @@ class _Lists:
     roots: dict[ResourceId, Ids] = field(default_factory=lambda: defaultdict(dict))
     bound: dict[str, Ids] = field(default_factory=lambda: defaultdict(dict))
     registry: dict[Host, Ids] = field(default_factory=lambda: defaultdict(dict))
+    aliases: dict[Host, dict[Host, None]] = field(default_factory=lambda: defaultdict(dict))
     scoped_by_labels: bool = False
     plain: dict[Host, None] = field(default_factory=dict)
     authentications: dict[Namespace, Ids] = field(default_factory=lambda: defaultdict(dict))
@@ -180,6 +183,8 @@ class _Lists:
     def services(self, one: Services) -> None:
         for service in one.services:
             self.registry[service.host][one.id] = None
+            if service.alias is not None:
+                self.aliases[service.host][service.alias] = None
             if (port := service.port(PLAIN_PORT)) is not None and port.http:
                 self.plain[service.host] = None
 
@@ -203,6 +208,13 @@ class _Lists:
             for destination in rule.named:
                 self.importing[destination.host][one.id] = None
 
+    def follow_aliases(self) -> None:
+        """Take what names an alias for what refers to its target; of aliases of aliases, one name is followed."""
+        referring = {alias: tuple(self.referring.get(alias, ())) for alias in self.aliases}
+        for alias, targets in self.aliases.items():
+            for target in targets:
+                self.referring[target].update(dict.fromkeys(referring[alias]))
+
 
 def _indexed(versions: Declarations) -> Index:
     lists = _Lists()
@@ -223,6 +235,7 @@ def _indexed(versions: Declarations) -> Index:
                 lists.authenticated_by[one.id.namespace].update(key for key, _ in one.selector)
             case Workload():
                 lists.workloads.append(one)
+    lists.follow_aliases()
     return Index(
         rules=_frozen(lists.rules),
         routes=_frozen(lists.routes),
@@ -237,6 +250,7 @@ def _indexed(versions: Declarations) -> Index:
         roots=_frozen(lists.roots),
         bound=_frozen(lists.bound),
         registry=_frozen(lists.registry),
+        aliases={alias: tuple(targets) for alias, targets in lists.aliases.items()},
         plain=tuple(lists.plain),
         authentications=_frozen(lists.authentications),
         authenticated_by={one: frozenset(keys) for one, keys in lists.authenticated_by.items()},

@@ -106,7 +106,8 @@ def view(snapshot: Snapshot, proxy_class: ProxyClass) -> View:
 def _clusters_of(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> frozenset[ClusterName]:
     certain: frozenset[ClusterName] | None = None
     for service in service_options(snapshot, proxy_class, host):
-        if service is None:
+        # An alias is a name in the routes of its target, and has no clusters (ISTIO.md 1.2).
+        if service is None or service.alias is not None:
             return frozenset()
         path = rules_in_path(snapshot, proxy_class, service)
         for mixture in product(*(snapshot.rule_versions(rule) for rule in path)):

@@ -87,6 +87,7 @@ class _Comparison:
                 yield from self._lets_go(reference)
             if reference.cluster in there & kept:
                 yield from self._hands_over(reference)
+        yield from self._aliases()
 
     def _needs(self, reference: Reference) -> Iterator[Constraint]:
         """A new reference after whoever provides its cluster."""
@@ -101,6 +102,26 @@ class _Comparison:
             for consumer in self._consumers(reference, self.live.snapshot, Stage.DESIRED):
                 if consumer != provider or provider in self.transition.routes:
                     yield Constraint((consumer, Part.WHOLE), (provider, Part.NARROWING))
+
+    def _aliases(self) -> Iterator[Constraint]:
+        """What names an alias after the alias, which goes after that: else the name is a host that nobody has."""
+        for reference in self.after.references:
+            for alias in self._resolving(reference, self.desired.snapshot, Stage.LIVE):
+                yield from (Constraint((alias, Part.WIDENING), (o, Part.WHOLE)) for o in self._changed(reference))
+        for reference in self.before.references:
+            for alias in self._resolving(reference, self.live.snapshot, Stage.DESIRED):
+                yield from (Constraint((o, Part.WHOLE), (alias, Part.NARROWING)) for o in self._changed(reference))
+
+    def _resolving(self, reference: Reference, base: Snapshot, stage: Stage) -> Iterator[ResourceId]:
+        """Yield the changed aliases without whose write a reference would have another cluster (ISTIO.md 1.2)."""
+        stages = self.transition.stages
+        declaring = base.index.registry.get(reference.alias, ()) if reference.alias is not None else ()
+        for one in (one for one in declaring if one in stages):
+            if not self._shows(reference, base.where({one: (stages[one][stage],)})):
+                yield one
+
+    def _changed(self, reference: Reference) -> Iterator[ResourceId]:
+        return (one for one in reference.chain if one in self.transition.stages)
 
     def _hands_over(self, reference: Reference) -> Iterator[Constraint]:
         """Of two objects that provide one cluster in turn, the new one first."""
@@ -156,7 +177,9 @@ class _Comparison:
         that is deleted, or the Gateway that binds the route.
         """
         stages = self.transition.stages
-        own = tuple(one for one in reference.chain if one in stages)
+        # What a destination is an alias of, the alias decides (ISTIO.md 1.2).
+        aliases = base.index.registry.get(reference.alias, ()) if reference.alias else ()
+        own = tuple(one for one in (*reference.chain, *aliases) if one in stages)
         deciding = (one for one in own if not self._shows(reference, base.where({one: (stages[one][stage],)})))
         if own:
             return own if len(own) == 1 else (next(deciding, own[0]),)

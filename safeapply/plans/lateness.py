@@ -146,10 +146,9 @@ class _Place:
         return tuple(dict.fromkeys(self.index.routes_for(domain)))
 
     def named_by(self, domain: Host) -> Iterable[Host]:
-        """Return the hosts that some version of a domain's routes sends requests to."""
-        routes = dict.fromkeys(self._deciding_routes(domain))
-        rules = (r for one in routes for v in self.plan.everything.route_versions(one) if v for r in v.rules)
-        return dict.fromkeys(d.host for rule in rules for d in (*rule.destinations, *rule.mirrors))
+        """Return the hosts that some version of a domain's routes sends requests to, by aliases as well."""
+        hosts = dict.fromkeys(self._destinations(domain))
+        return dict.fromkeys((*hosts, *(to for host in hosts for to in self.index.aliases.get(host, ()))))
 
     def views(self, number: int, chosen: Versions) -> Views:
         """Return what a step's mesh looks like with these versions; of others, before and after the step."""
@@ -166,7 +165,19 @@ class _Place:
     def _hosts(self) -> Iterable[Host]:
         return self.locality.hosts
 
+    def _destinations(self, domain: Host) -> Iterator[Host]:
+        for one in dict.fromkeys(self._naming(domain)):
+            rules = (rule for v in self.plan.everything.route_versions(one) if v for rule in v.rules)
+            yield from (d.host for rule in rules for d in (*rule.destinations, *rule.mirrors))
+
     def _deciding_routes(self, domain: Host) -> Iterator[ResourceId]:
+        yield from self._naming(domain)
+        if self.index.aliases:
+            # An alias that has not arrived is a host that nobody has (ISTIO.md 1.2).
+            aliases = (host for host in self._destinations(domain) if host in self.index.aliases)
+            yield from (one for alias in aliases for one in self.index.registry.get(alias, ()))
+
+    def _naming(self, domain: Host) -> Iterator[ResourceId]:
         yield from self.index.registry.get(domain, ())
         yield from self._scopes()
         for route in self.routes_of(domain):

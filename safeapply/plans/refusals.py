@@ -214,9 +214,10 @@ def _place(transition: Transition, owner: ResourceId, path: FieldPath) -> str:
 
 
 def _target(reference: Reference) -> str:
+    alias = f" by its alias {reference.alias}" if reference.alias else ""
     if reference.subset:
-        return f"subset {reference.subset} of {reference.host}"
-    return f"host {reference.host} (cluster {reference.cluster})"
+        return f"subset {reference.subset} of {reference.host}{alias}"
+    return f"host {reference.host} (cluster {reference.cluster}){alias}"
 
 
 def _fate(changed: bool) -> str:  # noqa: FBT001  the one thing it depends on

@@ -452,3 +452,44 @@ def test_a_route_is_for_whom_it_is_exported_to(export_to: str, seen_by: list[Nam
     route = http(f"{{hosts: [reviews], {said}http: [{{route: [{{destination: {{host: reviews, subset: v1}}}}]}}]}}")
     moved = "outbound|9080|v1|reviews"
     assert [ns for ns in (DEFAULT, OTHER) if moved in references(route, ProxyClass(Role.SIDECAR, ns))] == seen_by
+
+
+ALIAS = """
+apiVersion: v1
+kind: Service
+metadata: {{name: stable}}
+spec: {{type: ExternalName, externalName: {}, ports: [{{name: http, port: 9080}}]}}
+"""
+REVIEWS = "reviews.default.svc.cluster.local"
+
+
+def test_an_alias_has_no_clusters() -> None:
+    """ISTIO.md 1.2: a Service of type ExternalName is another name of a host, and nothing behind it."""
+    assert not [name for name in view(snapshot(ALIAS.format(REVIEWS)), SIDECAR).clusters if "stable" in name]
+
+
+def test_a_route_to_an_alias_names_the_cluster_of_its_target() -> None:
+    """ISTIO.md 1.2: with the subset of the destination, on sidecars and on gateways."""
+    to_alias = "http: [{route: [{destination: {host: stable, subset: v1}}]}]"
+    called = ALIAS.format(REVIEWS) + http(f"{{hosts: [reviews], {to_alias}}}")
+    assert references(called) == ["outbound|9080|v1|reviews"]
+    served = ALIAS.format(REVIEWS) + http(f"{{hosts: [a.shop.example], gateways: [web], {to_alias}}}")
+    assert references(served, INGRESS) == ["outbound|9080|v1|reviews"]
+    assert not view(snapshot(called), SIDECAR).dangling()
+
+
+def test_a_sidecar_knows_an_alias_by_the_ports_that_it_has() -> None:
+    """ISTIO.md 1.2: on another port the alias is not found, and the name is taken to the letter."""
+    route = "{hosts: [legacy], http: [{route: [{destination: {host: stable, port: {number: 9080}}}]}]}"
+    assert references(ALIAS.format(REVIEWS) + http(route)) == ["outbound|9080||stable"]
+
+
+def test_an_alias_of_an_alias_leads_nowhere() -> None:
+    """ISTIO.md 1.2: istiod follows one name (``GetDestinationCluster``), and the other has no cluster."""
+    chain = (
+        ALIAS.format("other.default.svc.cluster.local") + "---" + ALIAS.format(REVIEWS).replace("stable", "other")
+    )
+    got = view(
+        snapshot(chain + http("{hosts: [reviews], http: [{route: [{destination: {host: stable}}]}]}")), SIDECAR
+    )
+    assert [one.cluster for one in got.dangling()] == ["outbound|9080||other.default.svc.cluster.local"]

@@ -247,6 +247,14 @@ MUTANTS = (
     ),
     Mutant("6.3 not from the endpoints", "tls", "number == port and m is not None", "number == port"),
     Mutant("6.4 plaintext to STRICT", "tls", "Mode.STRICT: {Sent.PLAINTEXT, ", "Mode.STRICT: {"),
+    Mutant("1.2 an alias has no clusters", "view", "or service.alias is not None", "or service.alias == host"),
+    Mutant("1.2 an alias is its target", "routes", "return service.alias or host, only", "return host, only"),
+    Mutant(
+        "1.2 an alias is known by its ports",
+        "routes",
+        "(not by_called_port or s.port(listener.port.number))",
+        "True",
+    ),
     Mutant("6.7 waypoints", "handshakes", "if one.role is Role.WAYPOINT:", "if False:"),
     Mutant(
         "1.3 of a split only a share fails",

@@ -299,3 +299,23 @@ def test_terminated_tls_has_istios_route_names() -> None:
         "0.0.0.0_443 [*.example.com]: RDS https.443.web.public.edge",
         "0.0.0.0_80: RDS http.80",
     ]
+
+
+ALIAS = """
+apiVersion: v1
+kind: Service
+metadata: {name: stable}
+spec:
+  type: ExternalName
+  externalName: reviews.default.svc.cluster.local
+  ports: [{name: http, port: 9080}]
+---
+"""
+
+
+def test_an_alias_is_a_name_of_its_target() -> None:
+    """ExternalName (ISTIO.md 1.2): no cluster of its own, and a destination that names it means the target."""
+    text = ALIAS + service("ratings", "  hosts: [ratings]\n  http: [{route: [{destination: {host: stable}}]}]")
+    found = configured(SERVICES + text)
+    assert routes(found)[0] == "ratings.default:9080: /* -> 9080||reviews.default"
+    assert not [name for name in clusters(found) if "stable" in name]

@@ -49,7 +49,7 @@ class Translation:
 
 def _translate(world: World, node: Node) -> Configuration:
     scope = scope_of(world, node)
-    services = scope.services.values()
+    services = [each for each in scope.services.values() if not each.alias]
     own = clusters(world, node, services) | inbound_clusters(world, node)
     if node.role == "sidecar":
         listeners = sidecar_listeners(scope, node) | inbound_listeners(world, node)

@@ -31,16 +31,18 @@ def http_routes(service: VirtualService, client: Client, cluster_of: ClusterOf) 
 def cluster_at(listener_port: int, find: Callable[[str], Service | None]) -> ClusterOf:
     """Return how a destination becomes a cluster's name (ISTIO.md 1.2).
 
-    The port that it says, else the only port of the service that ``find`` finds, else the listener's.
+    The port that it says, else the only port of the service that ``find`` finds, else the listener's. The host is
+    that of the target where ``find`` finds an alias: one name is followed.
     """
 
     def cluster_of(destination: Json) -> str:
         number = (destination.get("port") or {}).get("number")
+        service = find(destination["host"])
         if not number:
-            service = find(destination["host"])
             alone = service is not None and len(service.ports) == 1
             number = service.ports[0].number if service is not None and alone else listener_port
-        return outbound_cluster(Host(destination["host"]), int(number), destination.get("subset") or "")
+        host = (service.alias if service is not None else "") or destination["host"]
+        return outbound_cluster(Host(host), int(number), destination.get("subset") or "")
 
     return cluster_of
 

@@ -85,6 +85,8 @@ class Service:
     """The clusters that have such a Service, and which of their pods each selects."""
     external: bool = False
     """Whether what answers is outside of the mesh, as a ServiceEntry says unless it says otherwise."""
+    alias: str = ""
+    """The host that it is only another name of (``ExternalName``): it has neither clusters nor listeners."""
 
     @property
     def selected(self) -> Iterator[Mapping[str, str]]:
@@ -161,6 +163,7 @@ def _from_service(cluster: str, document: Document) -> Service:
         document=document,
         is_entry=False,
         selectors=((cluster, spec.get("selector") or {}),),
+        alias=str(spec.get("externalName") or "") if spec.get("type") == "ExternalName" else "",
     )
 
 

@@ -47,7 +47,7 @@ def sidecar_listeners(scope: Scope, node: Node) -> dict[str, Json]:
 def _ports(scope: Scope, *, http: bool) -> Iterator[tuple[Service, Port]]:
     for service in scope.called.values():
         for port in service.ports:
-            if port.protocol.is_http is http:
+            if port.protocol.is_http is http and not service.alias:
                 yield service, port
 
 

@@ -60,17 +60,22 @@ def _virtual_hosts(
     table = _Table(port, node.namespace)
     client = Client(node.namespace, dict(node.labels), {MESH}, port)
     routed: set[str] = set()
+    aliases: defaultdict[str, list[Service]] = defaultdict(list)
+    for each in scope.called.values():
+        aliases[each.alias].append(each)
+    # A destination's service is looked up among those that own the listener's port, trimmed to that port, so an
+    # unsaid port is always the listener's (ISTIO.md 1.2).
+    owning = {s.host: s.with_ports((port,)) for s in scope.services.values() if s.port(port) is not None}
+    cluster_of = cluster_at(port, owning.get)
     for virtual_service in scope.virtual_services:
-        # A destination's service is looked up among those that own the listener's port, trimmed to that port, so
-        # an unsaid port is always the listener's (ISTIO.md 1.2).
-        routes = http_routes(virtual_service, client, cluster_at(port, lambda _: None))
+        routes = http_routes(virtual_service, client, cluster_of)
         if routes:
             for host in _hosts_on(virtual_service, port, services, owners):
                 routed.add(host)
-                table.add(host, services.get(host), routes)
+                table.add(host, services.get(host), routes, aliases[host])
     for host, service in sorted(services.items()):
-        if host not in routed:
-            table.add(host, service, [default_route(outbound_cluster(Host(host), port))])
+        if host not in routed and not service.alias:
+            table.add(host, service, [default_route(outbound_cluster(Host(host), port))], aliases[host])
     return [*table.sorted(), _catch_all(allows_any=scope.allows_any)]
 
 
@@ -83,9 +88,16 @@ class _Table:
         self._hosts: dict[str, Json] = {}
         self._taken: set[str] = set()
 
-    def add(self, host: str, service: Service | None, routes: Sequence[Json]) -> None:
-        """Add a host, unless an earlier one has its name or all of its domains: sidecars do not merge (4.2)."""
-        domains = [each for each in _domains(host, service, self._namespace) if each not in self._taken]
+    def add(
+        self, host: str, service: Service | None, routes: Sequence[Json], aliases: Sequence[Service] = ()
+    ) -> None:
+        """Add a host, unless an earlier one has its name or all of its domains: sidecars do not merge (4.2).
+
+        It is called by its aliases, too (istio ``generateVirtualHostDomains``).
+        """
+        named = [(host, service), *((alias.host, alias) for alias in aliases)]
+        known = (each for name, one in named for each in _domains(name, one, self._namespace))
+        domains = [each for each in known if each not in self._taken]
         if host not in self._hosts and domains:
             self._taken.update(domains)
             self._hosts[host] = virtual_host(host, self._port, domains, list(routes))

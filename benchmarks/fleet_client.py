@@ -19,7 +19,7 @@ from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.connection import connected
 from safeapply.adapters.envoy import PortForward
 from safeapply.adapters.kube import KubeCluster
-from safeapply.istio.proxies import Labels, Proxy, Role
+from safeapply.istio.proxies import Labels, Proxy, Role, Traits
 from safeapply.ports import Answer, Proxies
 from safeapply.resources.objects import Namespace
 from safeapply.rollout.events import BarrierPassed, Event
@@ -107,7 +107,7 @@ async def barrier(
 ) -> None:
     """Open a barrier that holds: find the pods, ask each, list them once more to be sure."""
     events = list[Event]()
-    poller = Poller(cluster, proxies, SystemClock(), events.append, frozenset())
+    poller = Poller(cluster, proxies, SystemClock(), events.append, Traits())
     await poller.wait(1, expectations, patience=PATIENCE)
     assert [one.proxies for one in events if isinstance(one, BarrierPassed)] == [count]
 

@@ -15,7 +15,8 @@ from safeapply.checks.requests import called, listed, named, who
 from safeapply.checks.scene import Scene
 from safeapply.istio.kinds import SERVICE, Subset
 from safeapply.istio.proxies import ProxyClass, Role
-from safeapply.istio.registry import service_options
+from safeapply.istio.registry import is_declared, service_options
+from safeapply.istio.revisions import REVISION
 from safeapply.istio.routes import Reference
 from safeapply.istio.subsets import has_cluster, rules_in_path
 from safeapply.resources.objects import FieldPath, ResourceId
@@ -122,7 +123,11 @@ def _upper(text: str) -> str:
 def _cause(scene: Scene, one: ProxyClass, reference: Reference) -> _Cause:
     service = next(iter(service_options(scene.snapshot, one, reference.host)), None)
     if service is None:
-        return _hidden_host(scene, reference) if any(scene.services(reference.host)) else _no_host(scene, reference)
+        return (
+            _hidden_host(scene, one, reference)
+            if any(scene.services(reference.host))
+            else _no_host(scene, reference)
+        )
     cluster = parse_cluster(reference.cluster)
     number = cluster.port if cluster else 0
     if service.port(number) is None:
@@ -148,8 +153,15 @@ def _no_host(scene: Scene, reference: Reference) -> _Cause:
     )
 
 
-def _hidden_host(scene: Scene, reference: Reference) -> _Cause:
+def _hidden_host(scene: Scene, one: ProxyClass, reference: Reference) -> _Cause:
     owners = listed([named(service.id) for service in scene.services(reference.host)])
+    if not is_declared(scene.snapshot.seen_by(one.revision), reference.host):
+        return _Cause(
+            catalogue.HOST_HIDDEN,
+            "host",
+            f"{owners} bears the {REVISION} of another revision than these proxies'",
+            f"Take the label {REVISION} away there, or declare the host for every revision that gets this route.",
+        )
     return _Cause(
         catalogue.HOST_HIDDEN,
         "host",
@@ -179,6 +191,11 @@ def _no_subset(scene: Scene, one: ProxyClass, reference: Reference) -> _Cause:
     rules = [rule for rule in index.rules_for(reference.host) if _has(scene, rule, reference.subset)]
     if not rules:
         return _undefined_subset(scene, reference)
+    own = scene.snapshot.seen_by(one.revision)
+    unread = [rule for rule in rules if own.rule_versions(rule) == (None,)]
+    if len(unread) == len(rules):
+        return _unread_subset(reference, unread)
+    rules = [rule for rule in rules if rule not in unread]
     return _empty_subset(scene, one, reference, rules) or _hidden_subset(scene, one, reference, rules)
 
 
@@ -212,6 +229,17 @@ def _undefined_subset(scene: Scene, reference: Reference) -> _Cause:
             sure=False,
         )
     return _Cause(catalogue.NOT_FOUND, "subset", what, f"{add}, or correct the name.")
+
+
+def _unread_subset(reference: Reference, rules: list[ResourceId]) -> _Cause:
+    """Return the cause where only istiods of other revisions read the rules (istio ``LabelsInRevision``)."""
+    return _Cause(
+        catalogue.SUBSET_HIDDEN,
+        "subset",
+        f"{listed([named(rule) for rule in rules])} defines subset {reference.subset}, but bears the {REVISION} of "
+        "another revision than these clients'",
+        f"Take the label {REVISION} away there, or define the subset for every revision that gets this route.",
+    )
 
 
 def _hidden_subset(scene: Scene, one: ProxyClass, reference: Reference, having: list[ResourceId]) -> _Cause:

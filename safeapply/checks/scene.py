@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from safeapply.istio.assumptions import assumed
-from safeapply.istio.classes import classes_of, label_keys
+from safeapply.istio.classes import classes_of, traits_of
 from safeapply.istio.declarations import declare
 from safeapply.istio.handshakes import Handshakes
 from safeapply.istio.hosts import service_host
@@ -182,7 +182,7 @@ def _classes(snapshot: Snapshot, resources: Mapping[ResourceId, Resource]) -> tu
     proxies: list[Proxy] = [proxy for proxy in map(proxy_of_pod, pods) if proxy is not None]
     meshed = {proxy.namespace for proxy in proxies if proxy.role is Role.SIDECAR}
     outside = {one.id.namespace for one in pods} - meshed
-    possible = classes_of(snapshot, proxies, label_keys(snapshot))
+    possible = classes_of(snapshot, proxies, traits_of(snapshot))
     return tuple(one for one in possible if one.role is not Role.SIDECAR or one.namespace not in outside)
 
 

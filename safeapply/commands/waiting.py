@@ -14,6 +14,7 @@ from safeapply.commands.primaries import check_primaries
 from safeapply.commands.reach import Reach
 from safeapply.commands.rights import Rights
 from safeapply.istio.kinds import POD
+from safeapply.istio.proxies import Traits
 from safeapply.resources.objects import Namespace
 from safeapply.rollout.awaiting import Awaiting
 from safeapply.rollout.events import Event
@@ -64,7 +65,7 @@ async def wait_for(terms: Terms, *, emit: Callable[[Event], None], say: Callable
             proxies,
             SystemClock(),
             emit,
-            frozenset(),
+            Traits(),
             DEFAULT_PACE,
             pages,
             root_namespace=terms.root_namespace,

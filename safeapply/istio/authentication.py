@@ -8,6 +8,7 @@ from itertools import product
 
 from safeapply.istio.kinds import PeerAuthentication
 from safeapply.istio.proxies import Labels
+from safeapply.istio.revisions import Revision
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.tls import Mode
 from safeapply.resources.objects import Namespace, ResourceId
@@ -22,6 +23,8 @@ class Server:
     namespace: Namespace
     labels: Labels
     sidecar: bool = True
+    revision: Revision | None = None
+    """Whose istiods configure it; None where no object names one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Sending:
 
 def rules_of(snapshot: Snapshot, proxy_class: ProxyClass, service: Service) -> tuple[EffectiveRule | None, ...]:
     """Return the rules that may be effective for a class, over all versions (ISTIO.md 3)."""
+    snapshot = snapshot.seen_by(proxy_class.revision)
     path = rules_in_path(snapshot, proxy_class, service)
     mixtures = product(*(snapshot.rule_versions(rule) for rule in path))
     found = (

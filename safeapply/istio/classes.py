@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from itertools import product
 
 from safeapply.istio.kinds import DestinationRule, Gateway, PeerAuthentication, Services, Sidecar, VirtualService
-from safeapply.istio.proxies import Labels, Proxy, ProxyClass, Role
+from safeapply.istio.proxies import Labels, Proxy, ProxyClass, Role, Traits
 from safeapply.istio.snapshot import Snapshot
 
-__all__ = ["classes_of", "label_keys"]
+__all__ = ["classes_of", "traits_of"]
 
 
-def label_keys(snapshot: Snapshot) -> frozenset[str]:
-    """Return the workload labels that some selector names: no others can tell two proxies apart."""
+def traits_of(snapshot: Snapshot) -> Traits:
+    """Return what some object asks of a proxy: nothing else can tell two of them apart."""
+    return Traits(_label_keys(snapshot), snapshot.index.revisions)
+
+
+def _label_keys(snapshot: Snapshot) -> frozenset[str]:
     keys: set[str] = set()
     for versions in snapshot.versions.values():
         for declaration in versions:
@@ -28,14 +34,18 @@ def label_keys(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(keys)
 
 
-def classes_of(snapshot: Snapshot, proxies: Iterable[Proxy], keys: frozenset[str]) -> tuple[ProxyClass, ...]:
+def classes_of(snapshot: Snapshot, proxies: Iterable[Proxy], traits: Traits) -> tuple[ProxyClass, ...]:
     """Return the classes of the running proxies, of every namespace that routes, and of every Gateway.
 
-    A pod may start in the middle of a rollout, so a class is checked although none of its proxies runs now.
+    A pod may start in the middle of a rollout, so a class is checked although none of its proxies runs now, and
+    each in every revision that some object is for.
     """
-    running = dict.fromkeys(proxy.class_by(keys) for proxy in proxies)
+    running = dict.fromkeys(proxy.class_by(traits.labels) for proxy in proxies)
     possible = dict.fromkeys((*running, *_sidecars(snapshot), *_gateways(snapshot, running)))
-    return tuple(possible)
+    return tuple(
+        replace(one, revision=reader) if reader else one
+        for one, reader in product(possible, snapshot.index.readers)
+    )
 
 
 def _sidecars(snapshot: Snapshot) -> Iterable[ProxyClass]:

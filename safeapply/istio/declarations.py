@@ -7,7 +7,7 @@ are live. So a field of a wrong type cannot appear here; a missing one can, ever
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Final
 
@@ -31,8 +31,10 @@ from safeapply.istio.kinds import (
     Services,
     Sidecar,
     Subset,
+    Workload,
 )
 from safeapply.istio.mesh_settings import MeshSettings
+from safeapply.istio.revisions import read_by
 from safeapply.istio.tls import Mode, tls_policy
 from safeapply.istio.virtual_services import VirtualServiceReader
 from safeapply.istio.visibility import export_to
@@ -59,6 +61,13 @@ def declare(resource: Resource, *, created: str, mesh: MeshSettings) -> Declarat
     """
     if resource.id.namespace in mesh.ignored:
         return None
+    read, revision = _read(resource, created, mesh), read_by(resource)
+    if revision is None or read is None or isinstance(read, Workload):
+        return read
+    return replace(read, revision=revision)
+
+
+def _read(resource: Resource, created: str, mesh: MeshSettings) -> Declaration | None:
     kind = resource.id.group_kind
     if kind == VIRTUAL_SERVICE:
         return VirtualServiceReader(resource.id, created, mesh).read(resource.spec)

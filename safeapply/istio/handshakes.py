@@ -14,6 +14,7 @@ from safeapply.istio.calling import Call, Sending, rules_of, sendings
 from safeapply.istio.kinds import POD, Pairs, Port, Service, Workload
 from safeapply.istio.proxies import Labels, ProxyClass, Role
 from safeapply.istio.registry import service_options
+from safeapply.istio.revisions import Revision
 from safeapply.istio.tls import accepts
 from safeapply.istio.view import Stance, Views
 from safeapply.resources.objects import Namespace, ResourceId
@@ -100,7 +101,7 @@ class Handshakes:
                 yield Conflict(one, shake.cluster, host, shake.port, shake.server, shake.target, *found)
 
     def _handshakes(self, one: ProxyClass, host: Host) -> Iterator[Handshake]:
-        snapshot = self.views.snapshot
+        snapshot = self.views.snapshot.seen_by(one.revision)
         for service in service_options(snapshot, one, host):
             if service is None or service.external:
                 continue
@@ -111,7 +112,7 @@ class Handshakes:
             for port in service.ports:
                 for workload, server in known:
                     call = Call(server, _target(port, workload), others)
-                    accepted = acceptances(snapshot, server, call.target)
+                    accepted = acceptances(self.views.snapshot.seen_by(server.revision), server, call.target)
                     for subset in subsets:
                         sent = sendings(snapshot, rules, service, port, subset, call)
                         yield Handshake(host, port.number, subset, server, call.target, sent, accepted)
@@ -122,7 +123,9 @@ class Handshakes:
         if key not in self._servers:
             keys = self.read_labels(service.namespace)
             found = {
-                (_server(w, service, keys), w.ports): w for w in _workloads(self._neighbours(service), service)
+                (_server(w, service, keys, revision), w.ports): w
+                for w in _workloads(self._neighbours(service), service)
+                for revision in self.views.snapshot.index.readers
             }
             self._servers[key] = tuple((workload, server) for (server, _), workload in found.items())
         return self._servers[key]
@@ -151,7 +154,7 @@ class Handshakes:
         """Tell whether a route serves a host on sidecars, so that its default route is never taken."""
         for route in self.views.snapshot.index.routes_for(shake.host):
             found = self.views.references(one, route)
-            there = None not in self.views.snapshot.route_versions(route)
+            there = None not in self.views.snapshot.seen_by(one.revision).route_versions(route)
             if there and any(ref.domain == shake.host and ref.port == shake.port for ref in found):
                 return True
         return False
@@ -172,8 +175,9 @@ def _is_of(pod: Workload, template: Pairs) -> bool:
     return set(template) <= set(pod.labels)
 
 
-def _server(workload: Workload, service: Service, keys: frozenset[str]) -> Server:
-    return Server(service.namespace, Labels(tuple(p for p in workload.labels if p[0] in keys)), workload.sidecar)
+def _server(workload: Workload, service: Service, keys: frozenset[str], revision: Revision | None) -> Server:
+    labels = Labels(tuple(p for p in workload.labels if p[0] in keys))
+    return Server(service.namespace, labels, workload.sidecar, revision)
 
 
 def _target(port: Port, workload: Workload) -> int:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
+from safeapply.istio.revisions import Revision
 from safeapply.istio.tls import Mode, TlsPolicy
 from safeapply.resources.objects import FieldPath, GroupKind, Namespace, ResourceId
 from safeapply.xds.names import Host
@@ -64,12 +65,23 @@ ROUTING_KINDS = (VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, SERV
 
 MESH = "mesh"
 """The reserved gateway name that stands for all sidecars."""
-
 NEWEST = "~"
 """The creation time of an object that does not exist yet: sorts after every timestamp."""
-
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 """Labels of a selector, sorted by key."""
+
+
+class _Aged:
+    """Objects of which the oldest wins."""
+
+    __slots__ = ()
+    id: ResourceId
+    created: str
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """Istio's order of objects of one kind: creation time, name, namespace."""
+        return (self.created, self.id.name, self.id.namespace)
 
 
 class Traffic(Enum):
@@ -91,7 +103,7 @@ class Subset:
 
 
 @dataclass(frozen=True, slots=True)
-class DestinationRule:
+class DestinationRule(_Aged):
     """What clients need to know of a host: its subsets, their TLS, and who may see them."""
 
     id: ResourceId
@@ -102,14 +114,10 @@ class DestinationRule:
     selector: Pairs | None
     subsets: tuple[Subset, ...]
     tls: TlsPolicy | None = None
-    """None where it has no ``trafficPolicy``."""
     hidden: bool = False
     """Whether it is for its own namespace by the mesh's default; it is merged as one that says nothing."""
-
-    @property
-    def age(self) -> tuple[str, str, str]:
-        """Istio's order of objects of one kind: creation time, name, namespace."""
-        return (self.created, self.id.name, self.id.namespace)
+    revision: Revision | None = None
+    """Whose istiods read it; None where all do."""
 
     @property
     def private(self) -> bool:
@@ -160,7 +168,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class VirtualService:
+class VirtualService(_Aged):
     """Routes of some hosts. Without hosts it is a delegate (ISTIO.md 4.6)."""
 
     id: ResourceId
@@ -170,11 +178,7 @@ class VirtualService:
     """``mesh``, or ``namespace/name``."""
     export_to: frozenset[str] | None
     rules: tuple[Rule, ...]
-
-    @property
-    def age(self) -> tuple[str, str, str]:
-        """Istio's order of objects of one kind: creation time, name, namespace."""
-        return (self.created, self.id.name, self.id.namespace)
+    revision: Revision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +197,7 @@ class Gateway:
     id: ResourceId
     selector: Pairs
     servers: tuple[Server, ...]
+    revision: Revision | None = None
 
     @property
     def name(self) -> str:
@@ -247,10 +252,11 @@ class Services:
 
     id: ResourceId
     services: tuple[Service, ...]
+    revision: Revision | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Sidecar:
+class Sidecar(_Aged):
     """What some sidecars import of the mesh (ISTIO.md 9.1)."""
 
     id: ResourceId
@@ -261,11 +267,7 @@ class Sidecar:
     """Namespace (``*``, ``.`` or a name) and host pattern; of all listeners together."""
     excluded: tuple[tuple[str, Host], ...] = ()
     """What is left out of that, in the same form (``~namespace/host``, Istio 1.31)."""
-
-    @property
-    def age(self) -> tuple[str, str, str]:
-        """Istio's order of objects of one kind: creation time, name, namespace."""
-        return (self.created, self.id.name, self.id.namespace)
+    revision: Revision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,10 +280,11 @@ class Workload:
     """Whether an Envoy stands before it."""
     ports: tuple[tuple[str, int], ...] = ()
     """Those that have a name."""
+    revision: ClassVar[None] = None
 
 
 @dataclass(frozen=True, slots=True)
-class PeerAuthentication:
+class PeerAuthentication(_Aged):
     """What some servers accept of other members of the mesh (ISTIO.md 6.1)."""
 
     id: ResourceId
@@ -291,11 +294,7 @@ class PeerAuthentication:
     mode: Mode
     ports: tuple[tuple[int, Mode], ...]
     """``portLevelMtls``, by the ports of the workload."""
-
-    @property
-    def age(self) -> tuple[str, str, str]:
-        """Istio's order of objects of one kind: creation time, name, namespace."""
-        return (self.created, self.id.name, self.id.namespace)
+    revision: Revision | None = None
 
 
 Declaration: TypeAlias = (

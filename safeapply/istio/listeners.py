@@ -69,7 +69,7 @@ def _is_owner(snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualService
 
 def _has_plain_listener(snapshot: Snapshot, proxy_class: ProxyClass) -> bool:
     """Tell whether a sidecar may listen where hosts are routed that are not in the registry (ISTIO.md 2.5)."""
-    if proxy_class.namespace not in snapshot.index.sidecars:
+    if proxy_class.namespace not in snapshot.index.sidecars and not snapshot.index.revisions:
         return bool(snapshot.index.plain)
     options = (one for host in snapshot.index.plain for one in called_options(snapshot, proxy_class, host))
     return any(one is not None and one.port(PLAIN_PORT) is not None for one in options)

@@ -15,6 +15,7 @@ from safeapply.istio.audiences import Audience, host_audience, route_audience, s
 from safeapply.istio.hosts import is_wild, overlap
 from safeapply.istio.kinds import VirtualService
 from safeapply.istio.proxies import ProxyClass, Role
+from safeapply.istio.revisions import Revision
 from safeapply.istio.snapshot import Snapshot
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
@@ -126,12 +127,12 @@ class _People:
     def __init__(self, snapshot: Snapshot, classes: Iterable[ProxyClass]) -> None:
         self.classes = tuple(classes)
         self.gateways = [one for one in self.classes if one.role is Role.GATEWAY]
-        self.others: dict[tuple[Role, bool], list[ProxyClass]] = defaultdict(list)
-        """By what tells strangers apart: what they are, and whether a Sidecar scopes them."""
+        self.others: dict[tuple[Role, bool, Revision | None], list[ProxyClass]] = defaultdict(list)
+        """By what tells strangers apart: what they are, whether a Sidecar scopes them, and their revision."""
         self.by_space: dict[Namespace, list[ProxyClass]] = defaultdict(list)
         for one in self.classes:
             if one.role is not Role.GATEWAY:
-                self.others[one.role, surely_scoped(snapshot, one.namespace)].append(one)
+                self.others[one.role, surely_scoped(snapshot, one.namespace), one.revision].append(one)
                 self.by_space[one.namespace].append(one)
         self._crowds: dict[frozenset[Namespace], Mapping[ProxyClass, frozenset[ProxyClass]]] = {}
 

@@ -8,11 +8,12 @@ Istio names the container ``istio-proxy``, in ``containers`` or, as a native sid
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NewType
 
+from safeapply.istio.revisions import NOBODYS, OTHER, REVISION, Revision
 from safeapply.resources.objects import Document, Namespace, Resource
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ProxyClass",
     "ProxyId",
     "Role",
+    "Traits",
     "has_sidecar",
     "proxy_of_pod",
     "proxyless_of_pod",
@@ -33,7 +35,6 @@ ProxyId = NewType("ProxyId", str)
 
 PROXY_CONTAINER = "istio-proxy"
 ZTUNNEL = "ztunnel"
-REVISION = "istio.io/rev"
 TLS_MODE = "security.istio.io/tlsMode"
 INJECTED = "sidecar.istio.io/status"
 """The annotation in which the injector says what it did, as JSON."""
@@ -93,11 +94,47 @@ class ProxyClass:
     namespace: Namespace
     labels: Labels = Labels()
     """Only those labels that some selector in the mesh names; two pods that differ elsewhere are one class."""
+    revision: Revision | None = field(default=None, hash=False)
+    """Whose istiods it asks, as far as some object is for one of them; None for whichever."""
 
     def __str__(self) -> str:
-        """Return ``sidecars in default``, ``gateways in istio-system (istio=ingressgateway)``."""
+        """Return ``sidecars in default``, ``gateways in istio-system (istio=ingress) of revision canary``."""
         chosen = ",".join(f"{key}={value}" for key, value in self.labels.pairs)
-        return f"{self.role.value}s in {self.namespace}" + (f" ({chosen})" if chosen else "")
+        whose = {None: "", OTHER: " of other revisions"}.get(self.revision, f" of revision {self.revision}")
+        return f"{self.role.value}s in {self.namespace}" + (f" ({chosen})" if chosen else "") + whose
+
+    @property
+    def of_any_revision(self) -> ProxyClass:
+        """The same proxies, whichever istiods they ask."""
+        return self if self.revision is None else replace(self, revision=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What can tell two proxies of a mesh apart, beside what they are for and where they run."""
+
+    labels: frozenset[str] = frozenset()
+    """The keys of workload labels that some selector names."""
+    revisions: frozenset[Revision] = frozenset()
+    """The revisions that some object is for."""
+
+    def classes(self, proxy: Proxy) -> frozenset[ProxyClass]:
+        """Return the class of a proxy; several where it does not tell its revision, as it may have any of them."""
+        one = proxy.class_by(self.labels)
+        if not self.revisions:
+            return frozenset({one})
+        told = Revision(proxy.revision)
+        if told == NOBODYS:
+            return frozenset(replace(one, revision=each) for each in (*(self.revisions - {NOBODYS}), OTHER))
+        return frozenset({replace(one, revision=told if told in self.revisions else OTHER)})
+
+    def summed_up(self, classes: Iterable[ProxyClass]) -> frozenset[ProxyClass]:
+        """Return the same proxies as classes of any revision, where those of all revisions are among them."""
+        known = frozenset(classes)
+        every = (*(self.revisions - {NOBODYS}), OTHER)
+        bases = {one.of_any_revision for one in known}
+        whole = {one for one in bases if all(replace(one, revision=each) in known for each in every)}
+        return frozenset({*whole, *(one for one in known if one.of_any_revision not in whole)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +153,7 @@ class Proxy:
     version: str = ""
     """The tag of the proxy's image; empty where a digest stands in its place."""
     revision: str = ""
-    """Which of several control planes it belongs to (``istio.io/rev``)."""
+    """Which of several control planes it belongs to, as the injector says; empty where nobody does."""
     node: str = ""
     restarts: int = 0
     """How often the container was started anew; each time it is another Envoy, with nothing in it."""
@@ -177,7 +214,7 @@ def proxy_of_pod(pod: Resource) -> Proxy | None:
         ready=any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or ()),
         terminating=bool(pod.metadata.get("deletionTimestamp")),
         version=_tag(str(container.get("image") or "")),
-        revision=revision_of(pod),
+        revision=_injector(pod),
         node=str(pod.spec.get("nodeName") or ""),
         restarts=int(own.get("restartCount") or 0),
         cluster=pod.id.cluster,
@@ -203,9 +240,8 @@ def proxyless_of_pod(pod: Resource) -> ProxyId | None:
 
 
 def revision_of(pod: Resource) -> str:
-    """Return the revision of a pod's label, or else the one that injected it; empty where none is said."""
-    annotations = pod.metadata.get("annotations") or {}
-    return str(pod.labels.get(REVISION) or annotations.get(REVISION) or _injector(annotations.get(INJECTED)))
+    """Return the revision of a label, or else the one that injected the pod; empty where none is said."""
+    return str(pod.labels.get(REVISION) or _injector(pod))
 
 
 def _proxy_id(cluster: str, name: str) -> ProxyId:
@@ -222,7 +258,13 @@ def _is_proxyless(pod: Resource) -> bool:
     return not PROXYLESS.isdisjoint(one.strip() for one in templates.split(","))
 
 
-def _injector(status: object) -> str:
+def _injector(pod: Resource) -> str:
+    """Return the revision that injected a pod. The label that asked for it may be a tag, which is no revision."""
+    annotations = pod.metadata.get("annotations") or {}
+    return _injected(annotations.get(INJECTED)) or str(annotations.get(REVISION) or "")
+
+
+def _injected(status: object) -> str:
     try:
         told = json.loads(str(status or "{}"))
     except ValueError:

@@ -33,6 +33,7 @@ def service_options(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> 
 
     These have clusters. A Sidecar's scope cuts off the ports that it does not import (ISTIO.md 9.1).
     """
+    snapshot = snapshot.seen_by(proxy_class.revision)
     possible = scopes(snapshot, proxy_class)
     found = (
         option
@@ -48,6 +49,7 @@ def called_options(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> t
 
     The same as ``service_options`` where no Sidecar is in force.
     """
+    snapshot = snapshot.seen_by(proxy_class.revision)
     possible = scopes(snapshot, proxy_class)
     mixtures = _mixtures(snapshot, host)
     return tuple(dict.fromkeys(_called(one, proxy_class, scope) for one in mixtures for scope in possible))

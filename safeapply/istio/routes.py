@@ -91,6 +91,7 @@ class Table:
 
 def tables(snapshot: Snapshot, proxy_class: ProxyClass, route: ResourceId) -> Iterator[Table]:
     """Yield each table that a VirtualService may put on proxies of a class, for each of its domains."""
+    snapshot = snapshot.seen_by(proxy_class.revision)
     for version, listener in places(snapshot, proxy_class, (route,)):
         for entries in _installed(snapshot, proxy_class, version, listener):
             http = (entry for entry in entries if entry.rule.traffic is Traffic.HTTP)
@@ -114,6 +115,7 @@ def _aims(snapshot: Snapshot, proxy_class: ProxyClass, rule: Rule, listener: Lis
 
 def references(snapshot: Snapshot, proxy_class: ProxyClass, routes: Iterable[ResourceId]) -> Iterator[Reference]:
     """Yield the references that some of these VirtualServices may put on proxies of a class."""
+    snapshot = snapshot.seen_by(proxy_class.revision)
     for version, listener in places(snapshot, proxy_class, routes):
         yield from _rules(snapshot, proxy_class, version, listener)
 

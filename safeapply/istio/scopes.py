@@ -77,6 +77,7 @@ def imports_route(snapshot: Snapshot, proxy_class: ProxyClass, route: VirtualSer
 
 def scope_of(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> Iterator[ResourceId]:
     """Yield the objects that decide whether a class imports a host: Sidecars, and VirtualServices that name it."""
+    snapshot = snapshot.seen_by(proxy_class.revision)
     possible = scopes(snapshot, proxy_class)
     if possible != DEFAULT:
         yield from (one.id for one in possible if one is not None)

@@ -39,6 +39,7 @@ def served(snapshot: Snapshot, proxy_class: ProxyClass, routes: Iterable[Resourc
     """Return the requests that some of these VirtualServices serve whichever versions a proxy sees."""
     if proxy_class.role is not Role.GATEWAY:
         return frozenset()
+    snapshot = snapshot.seen_by(proxy_class.revision)
     return frozenset(one for route in routes for one in _always(_versions(snapshot, proxy_class, route)))
 
 

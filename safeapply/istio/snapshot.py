@@ -27,6 +27,8 @@ from safeapply.istio.kinds import (
 )
 from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.overlay import Overlay
+from safeapply.istio.revisions import NOBODYS, OTHER, Revision
+from safeapply.istio.versions import Declarations, Readable, Versions
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host
 
@@ -35,9 +37,6 @@ __all__ = ["PLAIN_PORT", "Declarations", "Index", "Snapshot", "snapshot_of"]
 Key = TypeVar("Key")
 Ids: TypeAlias = dict[ResourceId, None]
 """A set that keeps its order."""
-Versions: TypeAlias = tuple[Declaration | None, ...]
-Declarations: TypeAlias = Mapping[ResourceId, Versions]
-
 
 PLAIN_PORT = 80
 """The one port on which sidecars install hosts that are not in the registry (ISTIO.md 2.5)."""
@@ -83,11 +82,18 @@ class Index:
     workloads: tuple[Workload, ...]
     wild_rules: tuple[Host, ...]
     wild_routes: tuple[Host, ...]
+    revisions: frozenset[Revision] = frozenset()
+    """Those that some version names as the one whose istiods alone read it."""
 
     @property
     def guarded(self) -> bool:
         """Whether anything in the mesh says a word of TLS: else everybody accepts what anybody sends."""
         return bool(self.authentications or self.speaking)
+
+    @property
+    def readers(self) -> tuple[Revision | None, ...]:
+        """The revisions that may read differently; None alone where no object is for one of them."""
+        return (*sorted(self.revisions - {NOBODYS}), OTHER) if self.revisions else (None,)
 
     def rules_for(self, host: Host) -> Iterator[ResourceId]:
         """Yield the DestinationRules whose host covers this one."""
@@ -122,6 +128,12 @@ class Snapshot:
     def where(self, overrides: Declarations) -> Snapshot:
         """Return the snapshot in which these objects have these versions; each must be among those indexed."""
         return replace(self, versions=Overlay(overrides, self.versions))
+
+    def seen_by(self, revision: Revision | None) -> Snapshot:
+        """Return what istiods of a revision read: what is for others is absent; for None, all there is."""
+        if revision is None or isinstance(self.versions, Readable):
+            return self
+        return replace(self, versions=Readable(self.versions, self.index.revisions - {revision}))
 
     def rule_versions(self, rule: ResourceId) -> tuple[DestinationRule | None, ...]:
         """Return the versions of a DestinationRule."""
@@ -259,6 +271,7 @@ def _indexed(versions: Declarations) -> Index:
         workloads=tuple(lists.workloads),
         wild_rules=tuple(host for host in lists.rules if is_wild(host)),
         wild_routes=tuple(host for host in lists.routes if is_wild(host)),
+        revisions=frozenset(one.revision for one in _all(versions.values()) if one.revision is not None),
     )
 
 
@@ -271,7 +284,7 @@ def _all(versions: Iterable[Versions]) -> Iterator[Declaration]:
 
 
 def _for_all(sidecar: Versions) -> bool:
-    return all(isinstance(one, Sidecar) and one.selector is None for one in sidecar)
+    return all(isinstance(one, Sidecar) and one.selector is None and one.revision is None for one in sidecar)
 
 
 def _service(declaration: Declaration | None, host: Host) -> Service | None:

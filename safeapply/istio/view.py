@@ -14,6 +14,7 @@ from typing import TypeAlias
 from safeapply.istio.audiences import Audience, host_audience, route_audience, surely_scoped
 from safeapply.istio.proxies import Labels, ProxyClass, Role
 from safeapply.istio.registry import service_options
+from safeapply.istio.revisions import Revision
 from safeapply.istio.routes import Reference, references
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.subsets import effective_subsets, rules_in_path
@@ -22,7 +23,7 @@ from safeapply.xds.names import ClusterName, Host, outbound_cluster
 
 __all__ = ["Stance", "View", "Views", "view"]
 
-Stance: TypeAlias = tuple[Role, Namespace | bool, Labels]
+Stance: TypeAlias = tuple[Role, Namespace | bool, Labels, Revision | None]
 """What can tell two classes apart; where nobody names the namespace, only whether a Sidecar there scopes it."""
 
 
@@ -91,9 +92,10 @@ class Views:
     def _stance(self, proxy_class: ProxyClass, audience: Audience) -> Stance:
         space = proxy_class.namespace
         if proxy_class.role is Role.GATEWAY:
-            return (Role.GATEWAY, space, proxy_class.labels)
+            return (Role.GATEWAY, space, proxy_class.labels, proxy_class.revision)
         named = space if space in audience.spaces else surely_scoped(self.snapshot, space)
-        return (proxy_class.role, named, proxy_class.labels if audience.labels else Labels())
+        labels = proxy_class.labels if audience.labels else Labels()
+        return (proxy_class.role, named, labels, proxy_class.revision)
 
 
 def view(snapshot: Snapshot, proxy_class: ProxyClass) -> View:
@@ -104,6 +106,7 @@ def view(snapshot: Snapshot, proxy_class: ProxyClass) -> View:
 
 
 def _clusters_of(snapshot: Snapshot, proxy_class: ProxyClass, host: Host) -> frozenset[ClusterName]:
+    snapshot = snapshot.seen_by(proxy_class.revision)
     certain: frozenset[ClusterName] | None = None
     for service in service_options(snapshot, proxy_class, host):
         # An alias is a name in the routes of its target, and has no clusters (ISTIO.md 1.2).

@@ -199,6 +199,7 @@ def _has_pods(transition: Transition, after: Snapshot, name: ClusterName, classe
 
 
 def _labels(after: Snapshot, one: ProxyClass, host: Host, subset: str) -> set[tuple[str, str]]:
+    after = after.seen_by(one.revision)
     for service in service_options(after, one, host):
         if service is not None:
             path = rules_in_path(after, one, service)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Final
 
 from safeapply.istio.kinds import DestinationRule, Traffic, VirtualService
-from safeapply.istio.proxies import REVISION, Proxy
+from safeapply.istio.proxies import Proxy
+from safeapply.istio.revisions import REVISION, read_by
 from safeapply.plans.changes import Change
 from safeapply.plans.plan import Caution
 from safeapply.plans.policies import denying
@@ -15,8 +15,6 @@ from safeapply.plans.versions import Stage
 from safeapply.resources.objects import Resource, ResourceId
 
 __all__ = ["cautions"]
-
-ISTIO: Final = ".istio.io"
 
 
 def cautions(
@@ -83,16 +81,23 @@ def _denying(transition: Transition, resources: Mapping[ResourceId, Resource]) -
 
 
 def _of_a_revision(one: ResourceId, change: Change, proxies: Collection[Proxy]) -> Iterator[Caution]:
-    """Warn of an object that only some istiods read (istio ``pkg/config/model.go``, ``LabelsInRevision``)."""
-    labels = {found.labels.get(REVISION, "") for found in (change.live, change.desired) if found is not None}
-    for revision in sorted(labels - {""}) if one.group.endswith(ISTIO) else ():
-        others = sum(proxy.revision not in {"", revision} for proxy in proxies)
-        if others:
+    """Warn of an object for istiods of one revision where it cannot be told which proxies get it, or none does."""
+    labels = {read_by(found) for found in (change.live, change.desired) if found is not None} - {None}
+    silent = sorted(proxy.place for proxy in proxies if not proxy.revision)
+    if labels and silent:
+        more = f" and {len(silent) - 1} more" if len(silent) > 1 else ""
+        yield Caution(
+            "unknown-revision",
+            f"{one} bears {REVISION}, and of {silent[0]}{more} nothing tells which revision injected it: a barrier "
+            "waits for them as if they got the object; leave them out with --exclude if they do not",
+            (one,),
+        )
+    for revision in sorted(filter(None, labels)):
+        if proxies and not silent and all(proxy.revision != revision for proxy in proxies):
             yield Caution(
                 "other-revision",
-                f"{one} bears {REVISION}={revision}: only istiods of that revision read it, and {others} of the "
-                "proxies that run belong to others; it is planned as if all read it, and a barrier may stay shut: "
-                "take the label away, or leave those proxies out with --exclude",
+                f"{one} bears {REVISION}={revision}, and no proxy that runs was injected by that revision, so none "
+                "gets it; the name of a tag is not understood there",
                 (one,),
             )
 

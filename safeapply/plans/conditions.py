@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias, assert_never
 from safeapply.istio.hosts import service_host
 from safeapply.istio.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, Services
 from safeapply.istio.mesh_settings import MeshSettings
-from safeapply.istio.proxies import Proxy, ProxyClass
+from safeapply.istio.proxies import Proxy, ProxyClass, Traits
 from safeapply.istio.registry import service_options
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.view import Views
@@ -76,8 +76,8 @@ class Meaning:
     lacks: str = ""
     unknown_host: bool = False
     """Nobody declares the host, so its ports, and with them its clusters, are not known."""
-    label_keys: frozenset[str] = frozenset()
-    """The labels that tell the classes of the expectations apart."""
+    traits: Traits = Traits()  # noqa: RUF009  frozen
+    """What tells the classes of the expectations apart."""
 
 
 def meaning(
@@ -87,7 +87,7 @@ def meaning(
     if isinstance(condition, Deleted):
         return _deletion(condition.id, live, proxies, mesh)
     now = transition_of(live, (), proxies, mesh=mesh, offline=False)
-    return replace(_meaning(condition, now), label_keys=now.label_keys)
+    return replace(_meaning(condition, now), traits=now.traits)
 
 
 def _meaning(condition: SubsetReady | SubsetUnused | RoutesShown | RuleShown, now: Transition) -> Meaning:
@@ -196,4 +196,4 @@ def _deletion(
         return _already_gone(one)
     gone = transition_of(live, (Change(one, live[one], None, None),), proxies, mesh=mesh, offline=False)
     before, after = gone.live, gone.desired
-    return Meaning(settled(gone, before, after), lacks=f"{one} is still there", label_keys=gone.label_keys)
+    return Meaning(settled(gone, before, after), lacks=f"{one} is still there", traits=gone.traits)

@@ -32,6 +32,7 @@ from safeapply.xds.expectations import (
     Expectation,
     RouteRefers,
     RouteReleased,
+    concerns,
 )
 from safeapply.xds.names import ClusterName, Host, parse_cluster
 
@@ -263,7 +264,7 @@ class _Moment:
         return self.place.views(self.number, chosen)
 
     def _concerns(self, expected: Expectation) -> bool:
-        return expected.classes is None or self.one in expected.classes
+        return concerns(expected, self.one)
 
     def _held(self, host: Host, expected: Expectation, views: Views) -> bool:
         """Tell whether the clusters of a host are as expected."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from safeapply.errors import Refused
+from safeapply.istio.proxies import Traits
 from safeapply.resources.objects import Resource, ResourceId
 from safeapply.xds.expectations import Expectation
 
@@ -101,7 +102,7 @@ class Plan:
     """Desired objects that are live already, word for word."""
     versions: Mapping[ResourceId, str] = field(default_factory=dict, hash=False)
     """resourceVersion of every touched live object that the plan saw; absent for objects to be created."""
-    label_keys: frozenset[str] = frozenset()
-    """The workload labels that tell proxy classes apart in this mesh."""
+    traits: Traits = Traits()  # noqa: RUF009  frozen
+    """What tells proxy classes apart in this mesh."""
     left: tuple[Step, ...] = ()
     """What another run is to do, where only some phases were asked for; ``settled`` is what its first needs."""

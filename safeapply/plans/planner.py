@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from safeapply.istio.mesh_settings import MeshSettings
-from safeapply.istio.proxies import Proxy
+from safeapply.istio.proxies import Proxy, Traits
 from safeapply.plans.attempts import attempted
 from safeapply.plans.cautions import cautions
 from safeapply.plans.changes import Change
@@ -74,11 +74,23 @@ def plan(
     outcome = _best(transition, live, kept, options)
     return replace(
         outcome,
+        steps=tuple(_summed_up(transition.traits, step) for step in outcome.steps),
         unchanged=kept,
         warnings=tuple(cautions(transition, live, running)),
         versions={one: change.live.resource_version for one, change in transition.changes.items() if change.live},
-        label_keys=transition.label_keys,
+        traits=transition.traits,
     )
+
+
+def _summed_up(traits: Traits, step: Step) -> Step:
+    """Let a barrier name revisions only where they make a difference."""
+    if not traits.revisions:
+        return step
+    told = (
+        one if one.classes is None else replace(one, classes=traits.summed_up(one.classes))
+        for one in step.expectations
+    )
+    return replace(step, expectations=tuple(told))
 
 
 def _best(

@@ -34,6 +34,7 @@ from safeapply.xds.expectations import (
     OriginGone,
     RouteRefers,
     RouteReleased,
+    concerns,
 )
 from safeapply.xds.names import ClusterName, Host, parse_cluster
 
@@ -117,7 +118,7 @@ def _shown(
 def _holds(expectation: Expectation, one: ProxyClass, views: Views) -> bool:  # noqa: PLR0911  one for each kind
     """Tell whether a class shows what is expected in a state of the mesh, or is not concerned."""
     cluster, parts = expectation.cluster, parse_cluster(expectation.cluster)
-    if parts is None or (expectation.classes is not None and one not in expectation.classes):
+    if parts is None or not concerns(expectation, one):
         return True
     match expectation:
         case ClusterActive():

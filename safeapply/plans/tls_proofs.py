@@ -101,10 +101,10 @@ def _proxies(transition: Transition, shakes: Handshakes, server: Server) -> set[
         one
         for one in transition.classes
         if one.role is Role.SIDECAR
-        and one.namespace == server.namespace
+        and (one.namespace, one.revision) == (server.namespace, server.revision)
         and Labels(tuple(pair for pair in one.labels.pairs if pair[0] in keys)) == server.labels
     }
-    return found or {ProxyClass(Role.SIDECAR, server.namespace, server.labels)}
+    return found or {ProxyClass(Role.SIDECAR, server.namespace, server.labels, server.revision)}
 
 
 def _outgoing(sent: Outgoing) -> Iterator[ClusterSends]:

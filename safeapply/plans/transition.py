@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from safeapply.istio.assumptions import assumed
-from safeapply.istio.classes import classes_of, label_keys
+from safeapply.istio.classes import classes_of, traits_of
 from safeapply.istio.declarations import declare
 from safeapply.istio.kinds import NEWEST, Declaration
 from safeapply.istio.localities import Locality, localities
 from safeapply.istio.mesh_settings import MeshSettings
-from safeapply.istio.proxies import Proxy, ProxyClass
+from safeapply.istio.proxies import Proxy, ProxyClass, Traits
 from safeapply.istio.reach import hosts_in_reach, hosts_met, routes_in_reach
 from safeapply.istio.snapshot import Snapshot, snapshot_of
 from safeapply.plans.changes import Change
@@ -43,7 +43,7 @@ class Transition:
     live: Snapshot
     desired: Snapshot
     classes: tuple[ProxyClass, ...]
-    label_keys: frozenset[str]
+    traits: Traits
     routes: tuple[ResourceId, ...]
     """The VirtualServices whose references, or whose clusters, the rollout can touch."""
     hosts: tuple[Host, ...]
@@ -117,7 +117,7 @@ def _transition(
     extra = assumed(versions, mesh) if offline else {}
     versions.update({one: (declaration,) for one, declaration in extra.items()})
     everything = snapshot_of({one: v for one, v in versions.items() if any(v)}, mesh)
-    keys = label_keys(everything)
+    traits = traits_of(everything)
     declared = [one for several in stages.values() for one in several.values() if one is not None]
     return Transition(
         changes=by_id,
@@ -126,8 +126,8 @@ def _transition(
         mesh=everything,
         live=everything.where({one: (several[Stage.LIVE],) for one, several in stages.items()}),
         desired=everything.where({one: (several[Stage.DESIRED],) for one, several in stages.items()}),
-        classes=classes_of(everything, proxies, keys),
-        label_keys=keys,
+        classes=classes_of(everything, proxies, traits),
+        traits=traits,
         routes=routes_in_reach(everything.index, declared),
         hosts=hosts_in_reach(everything.index, declared),
         met=hosts_met(everything.index, declared, mesh.root_namespace),

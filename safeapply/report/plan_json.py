@@ -94,11 +94,12 @@ def _expectation(expected: Expectation) -> dict[str, Any]:
 
 
 def _classes(classes: Collection[ProxyClass] | None) -> str | list[dict[str, Any]]:
-    """Return ``"all"``, or the classes in a fixed order."""
+    """Return ``"all"``, or the classes in a fixed order; the revision ``*`` is any that no object is for."""
     if classes is None:
         return "all"
     return [
         {"role": one.role.value, "namespace": one.namespace, "labels": dict(one.labels.pairs)}
+        | ({} if one.revision is None else {"revision": one.revision})
         for one in sorted(classes, key=str)
     ]
 

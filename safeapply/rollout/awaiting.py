@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from safeapply.errors import BarrierTimeoutError, UsageError
+from safeapply.istio.proxies import Traits
 from safeapply.istio.replicas import Written, writes_to
 from safeapply.plans.conditions import Condition, Deleted, Meaning, SubsetUnused, meaning
 from safeapply.resources.objects import Namespace, Resource, ResourceId
@@ -95,16 +96,16 @@ class Awaiting:
 
     async def _barriers(self, limit: float) -> None:
         writes = (*writes_to(self._live.values()), *self._deleted.values())
-        for keys, expectations in self._by_label_keys().items():
-            poller = replace(self.poller, label_keys=keys)
+        for traits, expectations in self._by_traits().items():
+            poller = replace(self.poller, traits=traits)
             patience = max(0.0, limit - poller.clock.now())
             await poller.wait(1, expectations, patience=patience, writes=writes)
 
-    def _by_label_keys(self) -> Mapping[frozenset[str], tuple[Expectation, ...]]:
-        """Return the expectations together as far as their classes are told apart by the same labels."""
-        found: dict[frozenset[str], tuple[Expectation, ...]] = defaultdict(tuple)
+    def _by_traits(self) -> Mapping[Traits, tuple[Expectation, ...]]:
+        """Return the expectations together as far as their classes are told apart alike."""
+        found: dict[Traits, tuple[Expectation, ...]] = defaultdict(tuple)
         for one in self._meanings.values():
-            found[one.label_keys] += one.expectations
+            found[one.traits] += one.expectations
         return found
 
     def _unmet(self, patience: float) -> str:

@@ -112,7 +112,7 @@ async def carry_out(
         proxies,
         clock,
         emit,
-        plan.label_keys,
+        plan.traits,
         options.pace,
         options.istiods,
         options.root_namespace,

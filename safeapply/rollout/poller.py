@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from safeapply.errors import BarrierTimeoutError
 from safeapply.istio.mesh_settings import ISTIO_SYSTEM
-from safeapply.istio.proxies import Proxy, ProxyId
+from safeapply.istio.proxies import Proxy, ProxyId, Traits
 from safeapply.istio.replicas import Written
 from safeapply.ports import Clock, Cluster, Istiods, Proxies
 from safeapply.resources.objects import Namespace
@@ -32,7 +32,7 @@ from safeapply.rollout.inquiry import Inquiry, Pace
 from safeapply.rollout.oversight import Oversight
 from safeapply.rollout.roster import Roster
 from safeapply.rollout.strangers import is_excluded, strangers
-from safeapply.xds.expectations import Expectation, Firm
+from safeapply.xds.expectations import Expectation, Firm, concerns
 from safeapply.xds.health import Health
 
 __all__ = ["DEFAULT_PACE", "Pace", "Poller"]
@@ -48,7 +48,7 @@ class Poller:
     proxies: Proxies
     clock: Clock
     emit: Callable[[Event], None]
-    label_keys: frozenset[str]
+    traits: Traits
     pace: Pace = DEFAULT_PACE
     istiods: Istiods | None = None
     """The replicas of istiod; without them nobody is asked what they have seen."""
@@ -176,11 +176,11 @@ class _Barrier:
         One that is not ready gets no traffic, so nothing has to arrive there; but it may be connected and serve
         with what it has, so what goes must be gone there too.
         """
-        proxy_class = proxy.class_by(self.poller.label_keys)
+        classes = self.poller.traits.classes(proxy)
         return tuple(
             one
             for one in self.expectations
-            if (one.classes is None or proxy_class in one.classes) and (proxy.ready or isinstance(one, Firm))
+            if any(concerns(one, each) for each in classes) and (proxy.ready or isinstance(one, Firm))
         )
 
     def _inquire(self, life: tuple[str, int], proxy: Proxy, concerned: tuple[Expectation, ...]) -> None:

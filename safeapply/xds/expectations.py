@@ -26,6 +26,7 @@ __all__ = [
     "Removal",
     "RouteRefers",
     "RouteReleased",
+    "concerns",
 ]
 
 
@@ -129,3 +130,9 @@ Removal: TypeAlias = ClusterUnreferenced | ClusterAbsent | RouteReleased | Origi
 Firm: TypeAlias = Removal | ClusterSends | InboundAccepts
 """What has to hold on proxies that are not ready too, and on those that come back to another replica of istiod."""
 Expectation: TypeAlias = ClusterActive | RouteRefers | Firm
+
+
+def concerns(expected: Expectation, one: ProxyClass) -> bool:
+    """Tell whether proxies of a class have to show something: all do, or those of the class, of any revision."""
+    classes = expected.classes
+    return classes is None or one in classes or (one.revision is not None and one.of_any_revision in classes)

@@ -27,7 +27,7 @@ from safeapply.adapters.credentials import Identity, Login
 from safeapply.adapters.envoy import PortForward
 from safeapply.adapters.exec import Exec
 from safeapply.errors import BarrierTimeoutError
-from safeapply.istio.proxies import Proxy
+from safeapply.istio.proxies import Proxy, Traits
 from safeapply.ports import Answer, Istiods, Proxies
 from safeapply.rollout.poller import Poller
 from safeapply.sandbox.apiserver.portforward import forward, ports_of
@@ -208,7 +208,7 @@ async def reason(
     """Wait for a barrier that has to stay closed, and return what the report says of the one proxy."""
     cluster = MemoryCluster([pod])
     cluster.pods.append(istiod("istiod-0"))
-    poller = Poller(cluster, proxies, SystemClock(), lambda _: None, frozenset(), istiods=istiods)
+    poller = Poller(cluster, proxies, SystemClock(), lambda _: None, Traits(), istiods=istiods)
     try:
         await poller.wait(1, expectations, patience=patience)
     except BarrierTimeoutError as error:
@@ -219,5 +219,5 @@ async def reason(
 
 async def opens(proxies: Proxies, pod: str, *expectations: Expectation) -> None:
     """Wait for a barrier that has to open."""
-    poller = Poller(MemoryCluster([pod]), proxies, SystemClock(), lambda _: None, frozenset())
+    poller = Poller(MemoryCluster([pod]), proxies, SystemClock(), lambda _: None, Traits())
     await poller.wait(1, expectations, patience=20.0)

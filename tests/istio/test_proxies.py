@@ -115,13 +115,23 @@ def test_the_version_is_the_tag_of_the_image(image: str, version: str) -> None:
 @pytest.mark.parametrize(
     "metadata",
     [
-        {"labels": {"istio.io/rev": "canary"}},
         {"annotations": {"istio.io/rev": "canary"}},
         {"annotations": {"sidecar.istio.io/status": '{"revision": "canary"}'}},
+        {
+            "labels": {"istio.io/rev": "prod"},
+            "annotations": {"istio.io/rev": "prod", "sidecar.istio.io/status": '{"revision": "canary"}'},
+        },
     ],
 )
-def test_the_revision_is_found_wherever_it_stands(metadata: Mapping[str, Any]) -> None:
-    """A label of the user's, or what the injector wrote down."""
+def test_the_revision_is_what_the_injector_wrote_down(metadata: Mapping[str, Any]) -> None:
+    """Whatever tag the user wrote: only the injector knows which istiod that is."""
     found = proxy_of_pod(pod([envoy("sidecar")], **metadata))
     assert found is not None
     assert found.revision == "canary"
+
+
+def test_a_label_that_may_be_a_tag_tells_no_revision() -> None:
+    """``istio.io/rev: prod`` asks for whatever revision the tag stands for."""
+    found = proxy_of_pod(pod([envoy("sidecar")], labels={"istio.io/rev": "prod"}))
+    assert found is not None
+    assert found.revision == ""

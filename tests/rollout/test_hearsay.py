@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from safeapply.errors import BarrierTimeoutError
+from safeapply.istio.proxies import Traits
 from safeapply.rollout.poller import Poller
 from safeapply.xds.expectations import RouteRefers
 from safeapply.xds.names import ClusterName, Host
@@ -22,7 +23,7 @@ async def complaint(script: Script, **refused: str) -> str:
     istiods = MemoryIstiods(clock, {"istiod-0": lambda _: {}, "istiod-1": lambda _: {}})
     istiods.refused = {f"{name}.default": words for name, words in refused.items()}
     proxies = MemoryProxies(clock, {"a": script})
-    poller = Poller(cluster, proxies, clock, lambda _: None, frozenset(), istiods=istiods)
+    poller = Poller(cluster, proxies, clock, lambda _: None, Traits(), istiods=istiods)
     with pytest.raises(BarrierTimeoutError) as caught:
         await poller.wait(1, (MOVED,), patience=5.0)
     (straggler,) = caught.value.stragglers

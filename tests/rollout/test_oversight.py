@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from safeapply.errors import BarrierTimeoutError
+from safeapply.istio.proxies import Traits
 from safeapply.istio.replicas import Written
 from safeapply.resources.objects import Namespace, Resource, ResourceId
 from safeapply.rollout.events import BarrierPassed, Event, ReplicasAsked, Waiting
@@ -53,7 +54,7 @@ class World:
     async def wait(self, *writes: Written, expected: Expectation = GONE, patience: float = 60.0) -> float:
         """Wait for a barrier and return how long it took."""
         proxies = MemoryProxies(self.clock, {"a": always(MOVED)})
-        poller = Poller(self.cluster, proxies, self.clock, self.events.append, frozenset(), istiods=self.istiods)
+        poller = Poller(self.cluster, proxies, self.clock, self.events.append, Traits(), istiods=self.istiods)
         await poller.wait(1, (expected,), patience=patience, writes=writes)
         return self.clock.now()
 

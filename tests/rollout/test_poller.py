@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from safeapply.errors import BarrierTimeoutError
-from safeapply.istio.proxies import ProxyClass, Role
+from safeapply.istio.proxies import ProxyClass, Role, Traits
 from safeapply.resources.objects import Namespace
 from safeapply.rollout.events import BarrierPassed, Event, NoProxies
 from safeapply.rollout.poller import Poller
@@ -33,7 +33,7 @@ class World:
         self.cluster = MemoryCluster(scripts)
         self.proxies = MemoryProxies(self.clock, scripts)
         self.events: list[Event] = []
-        self.poller = Poller(self.cluster, self.proxies, self.clock, self.events.append, frozenset())
+        self.poller = Poller(self.cluster, self.proxies, self.clock, self.events.append, Traits())
 
     async def wait(self, *expectations: Expectation, patience: float = 60.0) -> float:
         """Wait for a barrier and return how long it took."""

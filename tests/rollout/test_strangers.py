@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from safeapply.errors import BarrierTimeoutError
-from safeapply.istio.proxies import proxy_of_pod, proxyless_of_pod
+from safeapply.istio.proxies import Traits, proxy_of_pod, proxyless_of_pod
 from safeapply.resources.objects import Resource
 from safeapply.rollout.events import Event, LeftOut, Straggler
 from safeapply.rollout.poller import Poller
@@ -36,7 +36,7 @@ class World:
             self.proxies,
             self.clock,
             self.events.append,
-            frozenset(),
+            Traits(),
             istiods=self.istiods,
             exclude=exclude,
         )

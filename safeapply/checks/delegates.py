@@ -1,4 +1,4 @@
-"""Rules that hand over to nobody: istiod drops them without a word (ISTIO.md 4.6)."""
+"""Rules that hand over to nobody, or to rules that do not fit: istiod drops both without a word (ISTIO.md 4.6)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from safeapply.checks import catalogue
 from safeapply.checks.findings import Finding, Severity
 from safeapply.checks.requests import listed, named, wanted
 from safeapply.checks.scene import Scene
-from safeapply.istio.kinds import Rule, VirtualService
+from safeapply.istio.delegation import merged
+from safeapply.istio.kinds import Rule, Traffic, VirtualService
 from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import FieldPath, ResourceId
 
@@ -23,6 +24,8 @@ def broken_delegates(scene: Scene) -> Iterator[Finding]:
                 why = _trouble(scene, route, rule.delegate)
                 if why:
                     yield _finding(route, rule, rule.delegate, why)
+                else:
+                    yield from _unfitting(scene, route, rule, rule.delegate)
 
 
 def _is_elsewhere(scene: Scene, one: ResourceId) -> bool:
@@ -41,6 +44,24 @@ def _trouble(scene: Scene, root: VirtualService, one: ResourceId) -> str:
     if not exported_to(delegate.export_to, owner=one.namespace, viewer=root.id.namespace):
         return f"it is not exported to namespace {root.id.namespace}"
     return ""
+
+
+def _unfitting(scene: Scene, root: VirtualService, rule: Rule, one: ResourceId) -> Iterator[Finding]:
+    """Yield the delegate's rules that want more than they are handed."""
+    delegate = scene.route(one)
+    for inner in delegate.rules if delegate else ():
+        if inner.traffic is Traffic.HTTP and merged(rule.matches, inner.matches) is None:
+            yield Finding(
+                code=catalogue.UNREACHABLE_RULE,
+                severity=Severity.WARNING,
+                object=one,
+                field=inner.path,
+                effect=f"istiod drops this rule where {named(root.id)} hands over to it{wanted(rule)}, because "
+                f"it has a match that reaches beyond that{wanted(inner)}: such requests to {listed(root.hosts)} "
+                "fall to a later rule, to the whole service, or to 404.",
+                remedy="Let each match of this rule want a part of what is handed over, or want less there.",
+                about=f"what delegate {one} wants{wanted(inner)} below {root.id}{wanted(rule)}",
+            )
 
 
 def _finding(route: VirtualService, rule: Rule, delegate: ResourceId, why: str) -> Finding:

@@ -28,6 +28,7 @@ __all__ = [
     "SIDECAR",
     "VIRTUAL_SERVICE",
     "WORKLOAD_KINDS",
+    "Condition",
     "Declaration",
     "Destination",
     "DestinationRule",
@@ -139,6 +140,17 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """What a match wants of one text of a request."""
+
+    field: str
+    """``uri``, or with the name of a header or parameter ``headers.x-user``."""
+    kind: str
+    """``exact``, ``prefix`` or ``regex``; empty where the text only has to be there."""
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """The parts of a match that decide whether a proxy gets the rule at all."""
 
@@ -150,6 +162,10 @@ class Match:
     """What it wants of a request, as written; only good for telling two matches apart."""
     all: bool
     """Whether it lets every request through, so that istiod sends no rule behind it."""
+    conditions: tuple[Condition, ...] = ()
+    """What it wants of the request's texts, one by one: delegates have to fit in (ISTIO.md 4.6)."""
+    any_case: bool = False
+    """``ignoreUriCase``."""
 
 
 @dataclass(frozen=True, slots=True)

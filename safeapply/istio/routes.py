@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
+from safeapply.istio.delegation import handed_over
 from safeapply.istio.kinds import Destination, Rule, Service, Traffic, VirtualService
 from safeapply.istio.listeners import Listener, applies, match_applies
 from safeapply.istio.places import places
@@ -135,10 +136,10 @@ def _installed(
     own = (route.id,)
     options: list[list[tuple[Entry, ...]]] = []
     for rule in route.rules:
-        if applies(rule, proxy_class, listener):
-            entry = Entry(rule, _texts(rule, proxy_class, listener), own)
-            delegated = rule.delegate is not None
-            options.append(_delegated(snapshot, proxy_class, entry, listener, route) if delegated else [(entry,)])
+        if rule.delegate is not None:
+            options.append(_delegated(snapshot, proxy_class, rule, listener, route))
+        elif applies(rule, proxy_class, listener):
+            options.append([(Entry(rule, _texts(rule, proxy_class, listener), own),)])
     for chosen in _choices(options):
         yield _reached(entry for entries in chosen for entry in entries)
 
@@ -169,28 +170,24 @@ def _reached(entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
 
 def _delegated(
-    snapshot: Snapshot, proxy_class: ProxyClass, root: Entry, listener: Listener, route: VirtualService
+    snapshot: Snapshot, proxy_class: ProxyClass, root: Rule, listener: Listener, route: VirtualService
 ) -> list[tuple[Entry, ...]]:
     """Return what a delegate may add; a missing or invisible one drops the rule (ISTIO.md 4.6)."""
-    delegate = root.rule.delegate
+    delegate = root.delegate
     if delegate is None:
         return [()]
     return [
-        tuple(_below(root, version, proxy_class, listener))
+        tuple(
+            Entry(rule, _texts(rule, proxy_class, listener), (route.id, delegate))
+            for rule in handed_over(root, version.rules)
+            if applies(rule, proxy_class, listener)
+        )
         if version is not None
         and not version.hosts
         and exported_to(version.export_to, owner=delegate.namespace, viewer=route.id.namespace)
         else ()
         for version in snapshot.route_versions(delegate)
     ]
-
-
-def _below(root: Entry, delegate: VirtualService, proxy_class: ProxyClass, listener: Listener) -> Iterator[Entry]:
-    for rule in delegate.rules:
-        if applies(rule, proxy_class, listener):
-            own = _texts(rule, proxy_class, listener)
-            both = (" and ".join(filter(None, pair)) for pair in product(sorted(root.texts), sorted(own)))
-            yield Entry(rule, frozenset(both), (*root.chain, delegate.id))
 
 
 def _texts(rule: Rule, proxy_class: ProxyClass, listener: Listener) -> frozenset[str]:

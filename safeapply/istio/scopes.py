@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
+from safeapply.istio.delegation import handed_over
 from safeapply.istio.hosts import covers, overlap
 from safeapply.istio.kinds import MESH, Destination, Rule, Service, Sidecar, Traffic, VirtualService
 from safeapply.istio.proxies import ProxyClass, Role
@@ -164,7 +165,9 @@ def _destinations(snapshot: Snapshot, route: VirtualService, space: Namespace) -
     for rule in _for_clients_in(space, route.rules):
         yield from rule.named
         if rule.delegate is not None:
-            versions = [v.rules if v else () for v in snapshot.route_versions(rule.delegate)]
+            versions = [
+                tuple(handed_over(rule, v.rules)) if v else () for v in snapshot.route_versions(rule.delegate)
+            ]
             several = [
                 {(d.host, d.port): d for r in _for_clients_in(space, rules) for d in r.named} for rules in versions
             ]

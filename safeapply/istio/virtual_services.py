@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from safeapply.istio.hosts import resolve
-from safeapply.istio.kinds import MESH, Destination, Match, Rule, Traffic, VirtualService
+from safeapply.istio.kinds import MESH, Condition, Destination, Match, Rule, Traffic, VirtualService
 from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.visibility import export_to
 from safeapply.istio.workloads import pairs
@@ -80,6 +80,8 @@ class VirtualServiceReader:
             source_namespace=str(match.get("sourceNamespace") or ""),
             request=", ".join(f"{key} {_said(match[key])}" for key in sorted(match.keys() - OF_PROXIES)),
             all=_lets_all_through(traffic, match),
+            conditions=tuple(_conditions(match)) if traffic is Traffic.HTTP else (),
+            any_case=bool(match.get("ignoreUriCase")),
         )
 
     def _mirrors(self, rule: Document, path: FieldPath) -> Iterator[tuple[Destination, float | None]]:
@@ -132,6 +134,20 @@ def _lets_all_through(traffic: Traffic, match: Document) -> bool:
     if traffic is Traffic.HTTP:
         return wanted <= {"uri"} and match.get("uri") in EVERY_PATH
     return traffic is Traffic.TCP and not wanted
+
+
+def _conditions(match: Document) -> Iterator[Condition]:
+    for name in ("uri", "scheme", "method", "authority"):
+        if match.get(name) is not None:
+            yield _condition(name, match[name])
+    for name in ("headers", "withoutHeaders", "queryParams"):
+        for key, wanted in (match.get(name) or {}).items():
+            yield _condition(f"{name}.{key}", wanted or {})
+
+
+def _condition(field: str, wanted: Document) -> Condition:
+    kind = next((one for one in ("exact", "prefix", "regex") if wanted.get(one)), "")
+    return Condition(field, kind, str(wanted.get(kind, "")))
 
 
 def _said(value: object) -> str:

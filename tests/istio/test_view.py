@@ -493,3 +493,41 @@ def test_an_alias_of_an_alias_leads_nowhere() -> None:
         snapshot(chain + http("{hosts: [reviews], http: [{route: [{destination: {host: stable}}]}]}")), SIDECAR
     )
     assert [one.cluster for one in got.dangling()] == ["outbound|9080||other.default.svc.cluster.local"]
+
+
+@pytest.mark.parametrize(
+    ("root", "leaf", "kept"),
+    [
+        ("{uri: {prefix: /a}}", "{uri: {prefix: /a/b}}", True),
+        ("{uri: {prefix: /a/b}}", "{uri: {prefix: /a}}", False),
+        ("{uri: {prefix: /a}}", "{uri: {exact: /a/b}}", True),
+        ("{uri: {exact: /a}}", "{uri: {exact: /a}}", True),
+        ("{uri: {exact: /a}}", "{uri: {exact: /b}}", False),
+        ("{uri: {exact: /a}}", "{uri: {prefix: /a}}", False),
+        ("{uri: {prefix: /a}}", "{uri: {regex: /a.*}}", False),
+        ("{uri: {regex: /a.*}}", "{uri: {regex: /a.*}}", False),
+        ("{uri: {prefix: /a}}", "{headers: {x: {exact: y}}}", True),
+        ("{headers: {x: {exact: y}}}", "{headers: {x: {exact: z}}}", False),
+        ("{headers: {x: {exact: y}}}", "{headers: {w: {exact: z}}}", True),
+        ("{queryParams: {x: {exact: y}}}", "{queryParams: {x: {exact: z}}}", False),
+        ("{withoutHeaders: {x: {}}}", "{withoutHeaders: {x: {}}}", False),
+        ("{method: {exact: GET}}", "{method: {exact: PUT}}", False),
+        ("{uri: {prefix: /a}, ignoreUriCase: true}", "{uri: {prefix: /a}}", False),
+        ("{port: 9080}", "{port: 80}", False),
+        ("{sourceNamespace: default}", "{uri: {prefix: /a}}", False),
+        ("{sourceNamespace: default}", "{sourceNamespace: default}", True),
+        ("{sourceLabels: {app: web}}", "{sourceLabels: {app: cart}}", False),
+        ("{gateways: [mesh]}", "{gateways: [mesh, default/web]}", False),
+        ("{uri: {prefix: /b}}, {uri: {prefix: /a}}", "{uri: {prefix: /a/b}}", True),
+        ("{uri: {prefix: /a}}", "{uri: {prefix: /a}}, {uri: {prefix: /b}}", False),
+    ],
+)
+def test_a_rule_of_a_delegate_that_wants_more_than_its_root_hands_over_is_dropped(
+    root: str, leaf: str, *, kept: bool
+) -> None:
+    """ISTIO.md 4.6: each of its matches has to fit in one of the root's (istio ``hasConflict``)."""
+    target = "route: [{destination: {host: reviews, subset: v1}}]"
+    handing = http(f"{{hosts: [reviews], http: [{{match: [{root}], delegate: {{name: leaf}}}}]}}")
+    world = handing + http(f"{{http: [{{match: [{leaf}], {target}}}]}}", "leaf")
+    web = ProxyClass(Role.SIDECAR, DEFAULT, Labels.of({"app": "web"}))
+    assert references(world, web) == (["outbound|9080|v1|reviews"] if kept else [])

@@ -164,6 +164,11 @@ MUTANTS = (
         "match.source_namespace != proxy",
         "match.source_namespace == proxy",
     ),
+    Mutant("4.6 a delegate fits in its root", "delegation", "if not _conflict(root, leaf)]", "]"),
+    Mutant("4.6 each match has to fit", "delegation", "if all(fitting) else", "if any(fitting) else"),
+    Mutant("4.6 a path inside the root's", "delegation", "not leaf.value.startswith(root.value)", "False"),
+    Mutant("4.6 a root's namespace is repeated", "delegation", "bool(root.source_namespace) and", "False and"),
+    Mutant("4.6 case counts alike", "delegation", "root.any_case is not leaf.any_case", "False"),
     Mutant("4.6 a delegate has no hosts", "routes", "        and not version.hosts\n", ""),
     Mutant(
         "4.6 a delegate has to be visible to its root",

@@ -80,7 +80,7 @@ def refuse_counterexample(transition: Transition, found: Counterexample, steps: 
     remedy = _SPLIT_TLS if isinstance(found.request, Conflict) else _SPLIT
     return Refusal(
         code="no-safe-order",
-        objects=(*owners, *found.racing),
+        objects=tuple(dict.fromkeys((*owners, *found.racing))),
         proxy_class=str(found.proxy_class),
         request=f"while step {found.step + 1} ({racing}) is under way, {_fails(transition, found)}",
         remedy=remedy,
@@ -202,7 +202,8 @@ def _naming_then(transition: Transition, proxy_class: ProxyClass, reference: Ref
     """Return who names a cluster: the file only where it is the desired version that does."""
     if reference in references(transition.desired, proxy_class, reference.chain[:1]):
         return _naming(transition, reference)
-    return f"{reference.chain[-1]}, as it is before,"
+    before = reference in references(transition.live, proxy_class, reference.chain[:1])
+    return f"{reference.chain[-1]}, as it is {'before' if before else 'in between'},"
 
 
 def _place(transition: Transition, owner: ResourceId, path: FieldPath) -> str:

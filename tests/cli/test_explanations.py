@@ -57,7 +57,7 @@ def test_each_step_says_its_objects_its_proxies_and_what_would_fail_without_it(t
 
 
 def test_a_plan_that_the_verifier_refuses_shows_the_request_that_would_fail(tmp_path: Path) -> None:
-    """No Envoy shows that istiod knows an alias, so the proof finds a proxy that has the route and not the alias."""
+    """No Envoy shows that istiod knows an alias, so the proof finds the route without it."""
     live = SERVICES + rule("reviews", "v1") + route("reviews", "v1")
     said = told(tmp_path, live, ALIAS + route("reviews", "v1").replace("host: reviews, subset: v1", "host: stable"))
     assert said.code == 4, said.all

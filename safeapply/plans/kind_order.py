@@ -27,6 +27,7 @@ from safeapply.plans.relations import (
     granted,
     named,
     patched,
+    secured,
     selected,
     waypointed,
 )
@@ -64,6 +65,7 @@ _RULES: Final = (
     _Rule(contained, "{user} cannot be without {provider}"),
     _Rule(named, "{user} names {provider}", content=True),
     _Rule(granted, "{provider} lets {user} name what is in another namespace", content=True),
+    _Rule(secured, "{provider} makes {user} speak TLS with its backends, as they expect", content=True),
     _Rule(authenticated, "{provider} checks the tokens without which {user} would answer 403", content=True),
     _Rule(bound, "{provider} gives their rights to the pods of {user}", content=True),
     _Rule(patched, "{user} patches what {provider} makes, and nothing else", content=True),

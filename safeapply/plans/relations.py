@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from safeapply.istio.kinds import POD, SERVICE, VIRTUAL_SERVICE, WORKLOAD_KINDS
 from safeapply.istio.snapshot import Index
 from safeapply.plans.policies import AUTHORIZATION_POLICY, REQUEST_AUTHENTICATION, overlap, uses_tokens
-from safeapply.plans.references import KUBERNETES_GATEWAY, Directory, Named, named_by, values
+from safeapply.plans.references import KUBERNETES_GATEWAY, ROUTE_KINDS, Directory, Named, named_by, values
 from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
 from safeapply.xds.names import ClusterName, Host, parse_cluster
 
@@ -30,6 +30,7 @@ __all__ = [
     "granted",
     "named",
     "patched",
+    "secured",
     "selected",
     "waypointed",
 ]
@@ -37,6 +38,7 @@ __all__ = [
 NAMESPACE: Final = GroupKind("", "Namespace")
 DEFINITION: Final = GroupKind("apiextensions.k8s.io", "CustomResourceDefinition")
 REFERENCE_GRANT: Final = GroupKind("gateway.networking.k8s.io", "ReferenceGrant")
+BACKEND_TLS_POLICY: Final = GroupKind("gateway.networking.k8s.io", "BackendTLSPolicy")
 ENVOY_FILTER: Final = GroupKind("networking.istio.io", "EnvoyFilter")
 BINDINGS: Final = tuple(
     GroupKind("rbac.authorization.k8s.io", kind) for kind in ("RoleBinding", "ClusterRoleBinding")
@@ -114,6 +116,17 @@ def granted(end: End) -> Iterator[Pair]:
     for one, names in end.names.items() if grants else ():
         spaces = {name.namespace for name in names} - {one.namespace, None}
         yield from ((one, grant) for to in spaces if to for grant in grants.get((one.kind, one.namespace, to), ()))
+
+
+def secured(end: End) -> Iterator[Pair]:
+    """Tell which BackendTLSPolicy makes a route speak TLS with its Services (ISTIO.md 5.29)."""
+    policies: dict[tuple[Namespace | None, str], list[ResourceId]] = defaultdict(list)
+    for policy in end.of(BACKEND_TLS_POLICY):
+        for name in (name for name in end.names[policy.id] if name.kind == SERVICE.kind):
+            policies[name.namespace, name.name].append(policy.id)
+    for route in end.of(*ROUTE_KINDS) if policies else ():
+        for name in (name for name in end.names[route.id] if name.kind == SERVICE.kind):
+            yield from ((route.id, one) for one in policies.get((name.namespace, name.name), ()))
 
 
 def authenticated(end: End) -> Iterator[Pair]:

@@ -454,3 +454,22 @@ def test_a_deletion_says_who_needed_the_object() -> None:
     """In the same words as its creation."""
     made = make_plan(manifests(GATEWAY), "", deleted=["Gateway/edge", "Secret/cert", "Secret/cert-cacert"])
     assert made.steps[1].why == "Gateway default/edge names Secret istio-system/cert (and 1 more like it)."
+
+
+def test_a_policy_of_tls_stands_between_its_authority_and_the_routes_to_its_service() -> None:
+    """Without it requests would go in plaintext to a backend that expects TLS (ISTIO.md 5.29)."""
+    text = """
+        {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: route}, spec: {rules: [{backendRefs: [{name: reviews, port: 9080}]}]}}
+        {apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {name: policy}, spec: {targetRefs: [{group: "", kind: Service, name: reviews}], validation: {hostname: a.io, caCertificateRefs: [{group: "", kind: ConfigMap, name: authority}]}}}
+        {apiVersion: v1, kind: ConfigMap, metadata: {name: authority}}
+    """  # noqa: E501  one object a line
+    assert rows(text) == expected("""
+        ConfigMap authority
+        BackendTLSPolicy policy
+        HTTPRoute route
+    """)
+    assert undone(text) == expected("""
+        HTTPRoute route
+        BackendTLSPolicy policy
+        ConfigMap authority
+    """)

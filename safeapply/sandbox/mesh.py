@@ -148,7 +148,8 @@ class Mesh:
 
     def start(self, pod: Document) -> None:
         """Create a pod like this one; the kubelet runs it, and says so when it is ready."""
-        metadata = {key: pod["metadata"][key] for key in ("name", "namespace", "labels") if key in pod["metadata"]}
+        kept_keys = ("name", "namespace", "labels", "annotations")
+        metadata = {key: pod["metadata"][key] for key in kept_keys if key in pod["metadata"]}
         kept = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod["spec"]}
         self.home.objects.create(kept)
 

@@ -55,6 +55,7 @@ def pods_of_workload(workload: Document) -> tuple[Document, ...]:
     digest = _digest(template)
     stem = metadata["name"] if workload["kind"] == "StatefulSet" else f"{metadata['name']}-{digest}"
     labels = dict((template.get("metadata") or {}).get("labels") or {})
+    annotations = (template.get("metadata") or {}).get("annotations")
     if workload["kind"] == "Deployment":
         labels[HASH_LABEL] = digest
     return tuple(
@@ -65,6 +66,7 @@ def pods_of_workload(workload: Document) -> tuple[Document, ...]:
                 "name": f"{stem}-{number}",
                 "namespace": metadata["namespace"],
                 "labels": labels,
+                **({"annotations": annotations} if annotations else {}),
                 "ownerReferences": [_reference(workload)],
             },
             "spec": {"nodeName": NODE, **(template.get("spec") or {})},

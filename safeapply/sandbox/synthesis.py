@@ -81,7 +81,12 @@ def proxy_pod(name: str, namespace: str, labels: Mapping[str, str], role: str) -
     # A Service may select a client by the labels that it was given; then it has to answer.
     beside = [APPLICATION] if role == "sidecar" else []
     return _object("v1", "Pod", name, namespace) | {
-        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": dict(labels),
+            "annotations": {"istio.io/rev": "default"},
+        },
         "spec": {"containers": [*beside, proxy]},
     }
 

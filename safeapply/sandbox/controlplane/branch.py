@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +17,13 @@ from safeapply.sandbox.controlplane.faults import Faults
 from safeapply.sandbox.controlplane.pages import DebugPages, configz, syncz
 from safeapply.sandbox.controlplane.replica import Replica
 from safeapply.sandbox.controlplane.sessions import Request, Response, Session
-from safeapply.sandbox.controlplane.snapshots import Snapshot
+from safeapply.sandbox.controlplane.snapshots import EMPTY, REVISION, Snapshot
 from safeapply.sandbox.controlplane.translation.configuration import Configuration, Translation
 from safeapply.sandbox.controlplane.wire import AdsServer, Encoder, Peer
 
 __all__ = ["Books", "Branch"]
 
+DEFAULT_REVISION = "default"
 Send: TypeAlias = Callable[[Any | None], None]
 
 
@@ -75,7 +76,8 @@ class Branch:
         self._streams: dict[str, _Stream] = {}
         self._mutual_tls = authority is not None
         self._server = AdsServer(socket, self._connect, *([] if authority is None else [certificates(authority)]))
-        self._translated: tuple[Snapshot, Translation] | None = None
+        self._translated: tuple[Snapshot, dict[str, Translation]] = (EMPTY, {})
+        """What each revision makes of the newest snapshot; one process speaks for the istiods of all."""
         self.model = model(on_push=self._push)
         self._pages = DebugPages(
             debug_socket,
@@ -174,17 +176,24 @@ class Branch:
         )
 
     def _configuration(self, snapshot: Snapshot, peer: Peer) -> Configuration:
-        if self._translated is None or self._translated[0] is not snapshot:
-            self._translated = (snapshot, Translation(snapshot, mutual_tls=self._mutual_tls))
-        return self._translated[1].configuration(peer.role, peer.namespace, _labels(snapshot, peer), peer.ports)
+        if self._translated[0] is not snapshot:
+            self._translated = (snapshot, {})
+        made, pod = self._translated[1], _pod(snapshot, peer)
+        revision = DEFAULT_REVISION if pod is None else _revision(pod)
+        if revision not in made:
+            made[revision] = Translation(snapshot.read_by(revision), mutual_tls=self._mutual_tls)
+        # A proxy tells of itself while its pod is not seen yet.
+        labels = peer.labels if pod is None else pod["metadata"].get("labels") or {}
+        return made[revision].configuration(peer.role, peer.namespace, labels, peer.ports)
 
 
-def _labels(snapshot: Snapshot, peer: Peer) -> Mapping[str, str]:
-    """Return the labels of the proxy's pod, or what the proxy said of itself while its pod is not seen yet."""
-    pod: Document | None = snapshot.objects.get(
-        ResourceId("", "Pod", Namespace(peer.namespace), peer.pod, peer.cluster)
-    )
-    return peer.labels if pod is None else pod["metadata"].get("labels") or {}
+def _pod(snapshot: Snapshot, peer: Peer) -> Document | None:
+    return snapshot.objects.get(ResourceId("", "Pod", Namespace(peer.namespace), peer.pod, peer.cluster))
+
+
+def _revision(pod: Document) -> str:
+    """Return which revision injected a pod, as the injector writes it down."""
+    return str((pod["metadata"].get("annotations") or {}).get(REVISION, DEFAULT_REVISION))
 
 
 def _version(snapshot: Snapshot) -> str:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from safeapply.resources.objects import Document, GroupKind, Namespace, ResourceId
 
-__all__ = ["EMPTY", "Snapshot", "Source", "Write", "is_watched", "same_for_istio", "source_of"]
+__all__ = ["EMPTY", "REVISION", "Snapshot", "Source", "Write", "is_watched", "same_for_istio", "source_of"]
 
 WATCHED = {
     "": {"Namespace", "Pod", "Service"},
@@ -26,6 +26,8 @@ MESH_CONFIG = ResourceId("", "ConfigMap", Namespace("istio-system"), "istio")
 """The only ConfigMap that istiod reads its own settings from."""
 OF_EVERY_CLUSTER = ""
 """The group whose objects istiod reads in the other clusters of its mesh, too: Services and pods."""
+REVISION = "istio.io/rev"
+"""The label of an object, and the annotation of an injected pod, that tell a revision of istiod."""
 Source: TypeAlias = tuple[str, GroupKind]
 """An informer: a cluster, and one kind of object there."""
 
@@ -66,6 +68,16 @@ class Snapshot:
         """Return it without what stands in some namespaces of the own cluster."""
         kept = {one: each for one, each in self.objects.items() if one.cluster or one.namespace not in namespaces}
         return replace(self, objects=kept)
+
+    def read_by(self, revision: str) -> Snapshot:
+        """Return what an istiod of a revision reads: no object of Istio's own that is for another."""
+        hidden = {
+            one
+            for one, each in self.objects.items()
+            if one.group.endswith(".istio.io")
+            and (each["metadata"].get("labels") or {}).get(REVISION, revision) != revision
+        }
+        return replace(self, objects={o: e for o, e in self.objects.items() if o not in hidden}) if hidden else self
 
     def of_kind(self, kind: str) -> Iterator[Document]:
         """Return the objects of a watched kind; the names of kinds are distinct across groups here."""

@@ -24,14 +24,10 @@ from safeapply.istio.serving import Request, gateway_id
 from safeapply.istio.snapshot import Index, Snapshot
 from safeapply.istio.view import Views
 from safeapply.plans.arrivals import Half, Versions
+from safeapply.plans.showing import Showing
 from safeapply.resources.objects import ResourceId
 from safeapply.xds.expectations import (
-    ClusterAbsent,
-    ClusterActive,
-    ClusterUnreferenced,
     Expectation,
-    RouteRefers,
-    RouteReleased,
     concerns,
 )
 from safeapply.xds.names import ClusterName, Host, parse_cluster
@@ -257,6 +253,12 @@ class _Moment:
             half = half.after_barrier(partial(self._shown, shows))
         return half.with_step(self.number)
 
+    def _routed(self, domain: Host, expected: Expectation, views: Views) -> bool:
+        return Showing(views, self.one).routed(domain, self.place.routes_of(domain), expected)
+
+    def _held(self, host: Host, expected: Expectation, views: Views) -> bool:
+        return Showing(views, self.one).held(host, expected)
+
     def _shown(self, shows: Callable[[Views], bool], chosen: Versions) -> bool:
         return shows(self._views(chosen))
 
@@ -265,46 +267,3 @@ class _Moment:
 
     def _concerns(self, expected: Expectation) -> bool:
         return concerns(expected, self.one)
-
-    def _held(self, host: Host, expected: Expectation, views: Views) -> bool:
-        """Tell whether the clusters of a host are as expected."""
-        match expected:
-            case ClusterActive(cluster=name):
-                return name in views.clusters(self.one, host)
-            case ClusterAbsent(cluster=name):
-                return name not in views.clusters(self.one, host)
-            case _:
-                return True
-
-    def _routed(self, domain: Host, expected: Expectation, views: Views) -> bool:
-        """Tell whether the routes of a domain are as expected."""
-        match expected:
-            case RouteRefers(host=host, cluster=name):
-                return host not in {domain, None} or self._refers(views, domain, host, name)
-            case RouteReleased(host=host, cluster=name):
-                return host not in {domain, None} or (host, name) not in self._named(views, domain)
-            case ClusterUnreferenced(cluster=name):
-                return all(name != named for _, named in self._named(views, domain))
-            case _:
-                return True
-
-    def _refers(self, views: Views, domain: Host, host: Host | None, name: ClusterName) -> bool:
-        """Tell whether a domain can name a cluster; where no VirtualService serves a port, istiod's own does."""
-        references, parts = tuple(self._references(views, domain)), parse_cluster(name)
-        ports = {r.port for r in references if r.domain == domain}
-        if parts and (parts.host, parts.subset) == (domain, "") and parts.port not in ports:
-            return True
-        return any((r.domain, r.cluster) == (host, name) for r in references)
-
-    def _named(self, views: Views, domain: Host) -> set[tuple[Host | None, ClusterName]]:
-        """Return what the routes of a domain name, but for its default route (ISTIO.md 4.4)."""
-        return {
-            (reference.domain, reference.cluster)
-            for reference in self._references(views, domain)
-            if reference.subset or reference.host != domain
-        }
-
-    def _references(self, views: Views, domain: Host) -> Iterator[Reference]:
-        """Yield what the VirtualServices of a domain name for it, or for the connections to its hosts."""
-        for route in self.place.routes_of(domain):
-            yield from (r for r in views.references(self.one, route) if r.domain in {domain, None})

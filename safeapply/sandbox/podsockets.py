@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from safeapply.errors import SandboxError
 from safeapply.sandbox.backends import Backends
 from safeapply.sandbox.sockets import application_name, backend_socket, entrance_name
 
@@ -41,9 +42,7 @@ class PodSockets:
         """
         await self._backends.listen(self._application(port), pod=pod, labels=labels)
         if self._sidecar is not None:
-            found = backend_socket(self._run, self._ip, port)
-            found.parent.mkdir(parents=True, exist_ok=True)
-            found.symlink_to(self._sidecar / entrance_name(port))
+            self._lead(backend_socket(self._run, self._ip, port), self._sidecar / entrance_name(port))
         self.ports.add(port)
 
     async def close(self, port: int) -> None:
@@ -52,6 +51,13 @@ class PodSockets:
         if self._sidecar is not None:
             backend_socket(self._run, self._ip, port).unlink(missing_ok=True)
         await self._backends.close(self._application(port))
+
+    def _lead(self, found: Path, entrance: Path) -> None:
+        try:
+            found.parent.mkdir(parents=True, exist_ok=True)
+            found.symlink_to(entrance)
+        except OSError as error:
+            raise SandboxError(f"a pod cannot listen: {found}: {error.strerror}") from error
 
     def _application(self, port: int) -> Path:
         if self._sidecar is not None:

@@ -22,6 +22,9 @@ BRISK = Delays(lag=Span(0.0, 0.3), push=Span(0.0, 0.4))
 SLOW = Delays(lag=Span(0.0, 1.0), push=Span(0.0, 2.0))
 SAMPLE = {"from strict to none", "from none to strict", "to strict, with the clients"}
 SEEDS = 5
+APPLY = ("-m", "safeapply", "apply", "--yes", "--soak", "200ms", "-f")
+AT_ONCE = ("-m", "safeapply.sandbox.applying")
+KILLING = str(Path(__file__).with_name("killing.py"))
 SERVICES = [
     {
         "apiVersion": "v1",
@@ -72,12 +75,12 @@ def state(words: str) -> list[dict[str, Any]]:
 async def changed(
     directory: Path, ends: tuple[str, str], *command: str, seed: int = 1, delays: Delays = BRISK
 ) -> RunReport:
-    """Make a change under load by a command, to which the file is added."""
+    """Make a change under load by a Python program and its arguments, to which the file is added."""
     live, desired = map(state, ends)
     file = directory / "desired.yaml"
     file.write_text(yaml.safe_dump_all(desired))
     scene = Scene(live=[*SERVICES, *live], desired=desired, proxies=2, seed=seed, delays=delays, mutual_tls=True)
-    return await run_under_load((sys.executable, "-m", *command, str(file)), scene=scene, rate=200.0)
+    return await run_under_load((sys.executable, *command, str(file)), scene=scene, rate=200.0)
 
 
 def sampled(changes: Iterable[str], seeds: int = 1) -> list[object]:
@@ -97,22 +100,31 @@ def sampled(changes: Iterable[str], seeds: int = 1) -> list[object]:
 @pytest.mark.parametrize(("change", "seed"), sampled(CHANGES, SEEDS))
 async def test_no_change_of_mutual_tls_loses_a_request(tmp_path: Path, change: str, seed: int) -> None:
     """Whichever Envoy is late: HTTP and TCP, from clients, and from the servers among each other."""
-    report = await changed(
-        tmp_path, CHANGES[change], "safeapply", "apply", "--yes", "--soak", "200ms", "-f", seed=seed
-    )
+    report = await changed(tmp_path, CHANGES[change], *APPLY, seed=seed)
     assert (report.exit_code, report.tally.failed, report.tally.lost) == (0, 0, {}), report.to_document()
     assert report.tally.requests > 50
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("change", "seed"), sampled(CHANGES, SEEDS))
+async def test_a_killed_change_of_mutual_tls_goes_on_without_a_failed_request(
+    tmp_path: Path, change: str, seed: int
+) -> None:
+    """SIGKILL up to six times: each run plans from what is live, with pins that an earlier one has left."""
+    command = (KILLING, str(seed), sys.executable, *APPLY)
+    report = await changed(tmp_path, CHANGES[change], *command, seed=seed)
+    assert (report.exit_code, report.tally.failed, report.tally.lost) == (0, 0, {}), report.to_document()
 
 
 @pytest.mark.parametrize(("change", "seed"), sampled(one for one in CHANGES if one != IN_ANY_ORDER))
 async def test_the_same_change_at_once_loses_requests(tmp_path: Path, change: str, seed: int) -> None:
     """ISTIO.md 6.5: also with PERMISSIVE as one end, which alone does not help on the way to DISABLE or from it."""
-    report = await changed(tmp_path, CHANGES[change], "safeapply.sandbox.applying", seed=seed, delays=SLOW)
+    report = await changed(tmp_path, CHANGES[change], *AT_ONCE, seed=seed, delays=SLOW)
     assert (report.exit_code, report.tally.lost) == (0, {}), report.to_document()
     assert report.tally.failed > 0
 
 
 async def test_strict_alone_is_safe_in_any_order(tmp_path: Path) -> None:
     """Which is why it is planned as one step."""
-    report = await changed(tmp_path, CHANGES[IN_ANY_ORDER], "safeapply.sandbox.applying", delays=SLOW)
+    report = await changed(tmp_path, CHANGES[IN_ANY_ORDER], *AT_ONCE, delays=SLOW)
     assert (report.exit_code, report.tally.failed, report.tally.lost) == (0, 0, {})

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
+from safeapply.resources.objects import Namespace
 from safeapply.sandbox.mesh import Mesh, Scene
-from safeapply.sandbox.sockets import backend_socket
+from safeapply.sandbox.sockets import backend_socket, listener_socket
 from tests.sandbox.controlplane.lab import dump
 
 HOSTS = ("web", "rpc", "db", "bare")
 HOST = re.compile("|".join(HOSTS))
+REQUEST = b"GET / HTTP/1.1\r\nhost: web\r\n\r\n"
 LIVE = """
 {apiVersion: v1, kind: Service, metadata: {name: web, namespace: default},
  spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}}
@@ -51,11 +53,11 @@ def rule(host: str, mode: str) -> dict[str, Any]:
     return {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": metadata, "spec": spec}
 
 
-async def served(mesh: Mesh) -> dict[str, bool]:
-    """Return for each host whether the client reaches it."""
+async def served(mesh: Mesh, proxy: str = "client-1.default") -> dict[str, bool]:
+    """Return for each host whether a client reaches it."""
     found = {}
     for target in mesh.targets():
-        if target.proxy == "client-1.default":
+        if target.proxy == proxy:
             said = await answer(target.socket, target.payload)
             found[HOST.findall(target.request)[0]] = said.startswith((b"HTTP/1.1 200", target.payload[:12]))
     return found
@@ -111,7 +113,7 @@ async def test_who_has_no_certificate_is_not_let_in() -> None:
     async with Mesh(scene("STRICT")) as mesh:
         (pod,) = (one for one in mesh.pods() if one["metadata"]["name"] == "web-0")
         door = backend_socket(mesh.run, pod["status"]["podIP"], 8080)
-        assert await answer(door, b"GET / HTTP/1.1\r\nhost: web\r\n\r\n") == b""
+        assert await answer(door, REQUEST) == b""
 
 
 async def test_no_private_key_is_written_anywhere() -> None:
@@ -133,3 +135,26 @@ async def test_a_pod_that_comes_later_is_reached_by_its_sidecar() -> None:
         mesh.start(pod)
         await mesh.settled(within=20)
         assert (await served(mesh))["web"]
+
+
+async def test_a_port_that_a_service_gives_to_a_pod_later_is_guarded_too() -> None:
+    """The sidecar learns of it from istiod, as of the others; it is as STRICT as they are."""
+    late = {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 83, "targetPort": 9090}]}
+    async with Mesh(scene("STRICT")) as mesh:
+        metadata = {"name": "late", "namespace": "default"}
+        mesh.home.objects.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": late})
+        await mesh.settled(within=20)
+        (pod,) = (one for one in mesh.pods() if one["metadata"]["name"] == "web-0")
+        door = backend_socket(mesh.run, pod["status"]["podIP"], 9090)
+        assert await answer(door, REQUEST) == b""
+        client = listener_socket(mesh.run, Namespace("default"), "client-1", 83)
+        assert (await answer(client, b"GET / HTTP/1.1\r\nhost: late\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+
+async def test_clusters_of_one_mesh_believe_each_other() -> None:
+    """One root for all: pods of a remote are reached from the first cluster, and by its own clients."""
+    async with Mesh(replace(scene("STRICT"), remotes=("east",))) as mesh:
+        assert {"client-1.default", "east/client-1.default", "east/web-0.default"} <= set(mesh.proxies)
+        for proxy in ("client-1.default", "east/client-1.default"):
+            for _ in range(4):  # whichever cluster's pod is asked
+                assert (await served(mesh, proxy))["web"]

@@ -83,7 +83,10 @@ def inbound_clusters(world: World, node: Node) -> dict[str, Json]:
 
 
 def _ports(world: World, node: Node) -> Iterator[_Port]:
-    """Yield the ports that the pod has or a Service gives to it; the oldest Service says what is spoken."""
+    """Yield the ports that the pod has or a Service gives to it; the oldest Service says what is spoken.
+
+    In Istio a port that istiod has not heard of yet falls to the catch-all; here it is closed for as long.
+    """
     named, labels = dict(node.ports or ()), dict(node.labels)
     spoken: dict[int, Protocol] = {}
     for service in world.registry:

@@ -17,6 +17,7 @@ from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.reach import routes_in_reach
 from safeapply.istio.snapshot import snapshot_of
 from safeapply.plans.changes import Change
+from safeapply.plans.pins import leftover_pins
 from safeapply.plans.plan import Caution, Plan, Refusal
 from safeapply.resources.objects import Resource, ResourceId
 
@@ -44,7 +45,9 @@ def preflight(
     """
     if made.refusals or not made.steps:
         return made
-    found = added(live, changes, mesh=mesh, offline=offline)
+    # Pins that a killed run has left go with this one.
+    unpinned = leftover_pins(live, {*made.unchanged, *(change.id for change in changes)})
+    found = added(live, (*changes, *unpinned), mesh=mesh, offline=offline)
     errors = tuple(map(_refusal, (one for one in found if one.severity is Severity.ERROR)))
     warnings = (*made.warnings, *_cautions([one for one in found if one.severity is Severity.WARNING]))
     if errors:

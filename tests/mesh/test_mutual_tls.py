@@ -7,7 +7,7 @@ written in kubectl's order, do lose requests: the mesh can tell.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from safeapply.sandbox.run import RunReport, run_under_load
 
 BRISK = Delays(lag=Span(0.0, 0.3), push=Span(0.0, 0.4))
 SLOW = Delays(lag=Span(0.0, 1.0), push=Span(0.0, 2.0))
-SAMPLE = {"from strict to none", "from none to strict", "to strict, with the clients"}
+SAMPLE = {("from strict to none", 1), ("from none to strict", 1), ("to strict, with the clients", 1)}
+KILLED = {("from none to strict", 3)}
+"""Killed while its clients are pinned."""
 SEEDS = 5
 APPLY = ("-m", "safeapply", "apply", "--yes", "--soak", "200ms", "-f")
 AT_ONCE = ("-m", "safeapply.sandbox.applying")
@@ -83,13 +85,13 @@ async def changed(
     return await run_under_load((sys.executable, *command, str(file)), scene=scene, rate=200.0)
 
 
-def sampled(changes: Iterable[str], seeds: int = 1) -> list[object]:
-    """Return each change with each seed; the first seed of a few stands in the short run."""
+def sampled(changes: Iterable[str], seeds: int = 1, *, short: Collection[tuple[str, int]] = SAMPLE) -> list[object]:
+    """Return each change with each seed, of which few stand in the short run."""
     return [
         pytest.param(
             change,
             seed,
-            marks=[] if change in SAMPLE and seed == 1 else [pytest.mark.long],
+            marks=[] if (change, seed) in short else [pytest.mark.long],
             id=f"{change}, seed {seed}",
         )
         for change in changes
@@ -105,8 +107,7 @@ async def test_no_change_of_mutual_tls_loses_a_request(tmp_path: Path, change: s
     assert report.tally.requests > 50
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(("change", "seed"), sampled(CHANGES, SEEDS))
+@pytest.mark.parametrize(("change", "seed"), sampled(CHANGES, SEEDS, short=KILLED))
 async def test_a_killed_change_of_mutual_tls_goes_on_without_a_failed_request(
     tmp_path: Path, change: str, seed: int
 ) -> None:

@@ -9,7 +9,8 @@ from safeapply.checks.findings import Finding, Severity
 from safeapply.checks.requests import listed, named, wanted
 from safeapply.checks.scene import Scene
 from safeapply.istio.delegation import merged
-from safeapply.istio.kinds import Rule, Traffic, VirtualService
+from safeapply.istio.kinds import VirtualService
+from safeapply.istio.route_rules import Rule, Traffic
 from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import FieldPath, ResourceId
 

@@ -11,7 +11,8 @@ from safeapply.checks import catalogue
 from safeapply.checks.findings import Finding, Severity
 from safeapply.checks.requests import listed, named
 from safeapply.checks.scene import Scene
-from safeapply.istio.kinds import MESH, Destination, Traffic, VirtualService
+from safeapply.istio.kinds import MESH, VirtualService
+from safeapply.istio.route_rules import Destination, Traffic
 from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import FieldPath
 from safeapply.xds.names import Host

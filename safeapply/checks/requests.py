@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection
 
 from safeapply.checks.scene import Scene
-from safeapply.istio.kinds import Rule
 from safeapply.istio.proxies import ProxyClass
+from safeapply.istio.route_rules import Rule
 from safeapply.istio.routes import Reference
 from safeapply.resources.objects import FieldPath, ResourceId
 

@@ -21,7 +21,6 @@ from safeapply.istio.kinds import (
     Declaration,
     DestinationRule,
     Gateway,
-    Pairs,
     Service,
     Services,
     VirtualService,
@@ -30,6 +29,7 @@ from safeapply.istio.kinds import (
 from safeapply.istio.localities import Locality, localities
 from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import Proxy, ProxyClass, Role, proxy_of_pod
+from safeapply.istio.route_rules import Pairs
 from safeapply.istio.snapshot import Snapshot, snapshot_of
 from safeapply.istio.view import Views
 from safeapply.resources.objects import Namespace, Resource, ResourceId

@@ -11,7 +11,8 @@ from safeapply.checks.findings import Finding, Severity
 from safeapply.checks.requests import listed, named
 from safeapply.checks.scene import Scene
 from safeapply.istio.hosts import is_wild
-from safeapply.istio.kinds import MESH, SERVICE, Service, Traffic, VirtualService
+from safeapply.istio.kinds import MESH, SERVICE, Service, VirtualService
+from safeapply.istio.route_rules import Traffic
 from safeapply.resources.objects import FieldPath
 from safeapply.xds.names import Host
 

@@ -10,7 +10,8 @@ from safeapply.checks.coverage import covers
 from safeapply.checks.findings import Finding, Severity
 from safeapply.checks.requests import listed
 from safeapply.checks.scene import Scene
-from safeapply.istio.kinds import MESH, Traffic, VirtualService
+from safeapply.istio.kinds import MESH, VirtualService
+from safeapply.istio.route_rules import Traffic
 from safeapply.resources.objects import Document, FieldPath
 
 __all__ = ["unreachable"]

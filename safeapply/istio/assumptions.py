@@ -11,7 +11,6 @@ from safeapply.istio.kinds import (
     SERVICE,
     SERVICE_ENTRY,
     Declaration,
-    Destination,
     DestinationRule,
     Gateway,
     Port,
@@ -21,6 +20,7 @@ from safeapply.istio.kinds import (
     VirtualService,
 )
 from safeapply.istio.mesh_settings import MeshSettings
+from safeapply.istio.route_rules import Destination
 from safeapply.istio.snapshot import Declarations
 from safeapply.resources.objects import Namespace, ResourceId
 from safeapply.xds.names import Host

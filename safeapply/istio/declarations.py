@@ -23,7 +23,6 @@ from safeapply.istio.kinds import (
     Declaration,
     DestinationRule,
     Gateway,
-    Pairs,
     PeerAuthentication,
     Port,
     Server,
@@ -35,6 +34,7 @@ from safeapply.istio.kinds import (
 )
 from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.revisions import read_by
+from safeapply.istio.route_rules import Pairs
 from safeapply.istio.tls import Mode, tls_policy
 from safeapply.istio.virtual_services import VirtualServiceReader
 from safeapply.istio.visibility import export_to

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from safeapply.istio.kinds import Condition, Match, Rule, Traffic
+from safeapply.istio.route_rules import Condition, Match, Rule, Traffic
 
 __all__ = ["handed_over", "merged"]
 

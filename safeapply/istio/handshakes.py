@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 from safeapply.istio.authentication import Acceptance, Server, acceptances
 from safeapply.istio.calling import Call, Sending, rules_of, sendings
-from safeapply.istio.kinds import POD, Pairs, Port, Service, Workload
+from safeapply.istio.kinds import POD, Port, Service, Workload
 from safeapply.istio.proxies import Labels, ProxyClass, Role
 from safeapply.istio.registry import service_options
 from safeapply.istio.revisions import Revision
+from safeapply.istio.route_rules import Pairs
 from safeapply.istio.tls import accepts
 from safeapply.istio.view import Stance, Views
 from safeapply.resources.objects import Namespace, ResourceId

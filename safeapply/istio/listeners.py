@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import product
 
 from safeapply.istio.hosts import covers, is_wild, most_specific
-from safeapply.istio.kinds import MESH, Match, Port, Rule, Service, Traffic, VirtualService
+from safeapply.istio.kinds import MESH, Port, Service, VirtualService
 from safeapply.istio.proxies import ProxyClass
 from safeapply.istio.registry import called_options
+from safeapply.istio.route_rules import Match, Rule, Traffic
 from safeapply.istio.scopes import Certainty, imports_route
 from safeapply.istio.snapshot import PLAIN_PORT, Snapshot
 from safeapply.istio.visibility import exported_to, publicity

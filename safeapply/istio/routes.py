@@ -12,11 +12,12 @@ from itertools import product
 from math import prod
 
 from safeapply.istio.delegation import handed_over
-from safeapply.istio.kinds import Destination, Rule, Service, Traffic, VirtualService
+from safeapply.istio.kinds import Service, VirtualService
 from safeapply.istio.listeners import Listener, applies, match_applies
 from safeapply.istio.places import places
 from safeapply.istio.proxies import ProxyClass, Role
 from safeapply.istio.registry import service_options
+from safeapply.istio.route_rules import Destination, Rule, Traffic
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import FieldPath, ResourceId

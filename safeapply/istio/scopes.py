@@ -10,8 +10,9 @@ from enum import IntEnum
 
 from safeapply.istio.delegation import handed_over
 from safeapply.istio.hosts import covers, overlap
-from safeapply.istio.kinds import MESH, Destination, Rule, Service, Sidecar, Traffic, VirtualService
+from safeapply.istio.kinds import MESH, Service, Sidecar, VirtualService
 from safeapply.istio.proxies import ProxyClass, Role
+from safeapply.istio.route_rules import Destination, Rule, Traffic
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import Namespace, ResourceId

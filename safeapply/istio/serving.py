@@ -11,8 +11,9 @@ from functools import reduce
 from operator import and_
 
 from safeapply.istio.hosts import covering, overlap
-from safeapply.istio.kinds import GATEWAY, MESH, Gateway, Rule, Traffic, VirtualService
+from safeapply.istio.kinds import GATEWAY, MESH, Gateway, VirtualService
 from safeapply.istio.proxies import ProxyClass, Role
+from safeapply.istio.route_rules import Rule, Traffic
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.visibility import exported_to
 from safeapply.resources.objects import Namespace, ResourceId

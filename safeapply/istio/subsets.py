@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from safeapply.istio.hosts import most_specific
-from safeapply.istio.kinds import DestinationRule, Pairs, Service, Subset
+from safeapply.istio.kinds import DestinationRule, Service, Subset
 from safeapply.istio.mesh_settings import MeshSettings
 from safeapply.istio.proxies import ProxyClass
+from safeapply.istio.route_rules import Pairs
 from safeapply.istio.snapshot import Snapshot
 from safeapply.istio.tls import TlsPolicy
 from safeapply.istio.visibility import exported_to

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from safeapply.istio.hosts import resolve
-from safeapply.istio.kinds import MESH, Condition, Destination, Match, Rule, Traffic, VirtualService
+from safeapply.istio.kinds import MESH, VirtualService
 from safeapply.istio.mesh_settings import MeshSettings
+from safeapply.istio.route_rules import Condition, Destination, Match, Rule, Traffic
 from safeapply.istio.visibility import export_to
 from safeapply.istio.workloads import pairs
 from safeapply.resources.objects import Document, FieldPath, Namespace, ResourceId

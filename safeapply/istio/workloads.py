@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from safeapply.istio.kinds import POD, WORKLOAD_KINDS, Pairs, Workload
+from safeapply.istio.kinds import POD, WORKLOAD_KINDS, Workload
 from safeapply.istio.proxies import has_sidecar
+from safeapply.istio.route_rules import Pairs
 from safeapply.resources.objects import Document, Resource
 
 __all__ = ["declare_workload", "pairs"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from safeapply.istio.kinds import DestinationRule, Traffic, VirtualService
+from safeapply.istio.kinds import DestinationRule, VirtualService
 from safeapply.istio.proxies import Proxy
 from safeapply.istio.revisions import REVISION, read_by
+from safeapply.istio.route_rules import Traffic
 from safeapply.plans.changes import Change
 from safeapply.plans.plan import Caution
 from safeapply.plans.policies import denying

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import product
 
 from safeapply.istio.hosts import overlap
-from safeapply.istio.kinds import Rule, VirtualService
+from safeapply.istio.kinds import VirtualService
+from safeapply.istio.route_rules import Rule
 from safeapply.plans.transition import Transition
 from safeapply.plans.versions import Stage
 from safeapply.plans.writes import Constraint, Part

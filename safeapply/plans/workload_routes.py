@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from safeapply.istio.kinds import Pairs, VirtualService, Workload
+from safeapply.istio.kinds import VirtualService, Workload
+from safeapply.istio.route_rules import Pairs
 from safeapply.plans.transition import Transition
 from safeapply.plans.versions import Stage
 from safeapply.resources.objects import Namespace, ResourceId

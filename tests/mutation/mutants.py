@@ -95,13 +95,16 @@ MUTANTS = (
     ),
     Mutant("1.1 every port has every subset", "view", 'for subset in ("", *(', "for subset in (*("),
     Mutant(
-        "1.2 a port that is given counts", "routes", "return {destination.port}", "return {listener.port.number}"
+        "1.2 a port that is given counts",
+        "routes",
+        "if destination.port is None and by_called_port",
+        "if by_called_port",
     ),
     Mutant(
         "1.2 a sidecar takes the called port",
         "routes",
-        "and proxy_class.role is not Role.GATEWAY:",
-        "and proxy_class.role is Role.GATEWAY:",
+        "is Traffic.HTTP and proxy_class.role is not Role.GATEWAY",
+        "is Traffic.HTTP and proxy_class.role is Role.GATEWAY",
     ),
     Mutant(
         "1.3 weight 0 among several is dropped", "virtual_services", "        if weight:\n", "        if True:\n"

@@ -16,7 +16,7 @@ from safeapply.sandbox.controlplane.deliveries import Delivery, Nack
 from safeapply.sandbox.controlplane.faults import Faults
 from safeapply.sandbox.controlplane.pages import DebugPages, configz, syncz
 from safeapply.sandbox.controlplane.replica import Replica
-from safeapply.sandbox.controlplane.sessions import Request, Response, Session
+from safeapply.sandbox.controlplane.sessions import Request, Response, Session, Xds
 from safeapply.sandbox.controlplane.snapshots import EMPTY, REVISION, Snapshot
 from safeapply.sandbox.controlplane.translation.configuration import Configuration, Translation
 from safeapply.sandbox.controlplane.wire import AdsServer, Encoder, Peer
@@ -109,6 +109,9 @@ class Branch:
         for proxy, stream in self._streams.items():
             if stream.covered is not self.model.snapshot:
                 yield f"{proxy} was not sent the newest snapshot"
+            if Xds.CDS not in stream.session.nonces:
+                # Its stream is there before its first request is read.
+                yield f"{proxy} has not asked for anything yet"
             for kind in stream.session.unanswered:
                 yield f"{proxy} has not accepted {kind}" + (": a cluster warms" if kind == "CDS" else "")
 

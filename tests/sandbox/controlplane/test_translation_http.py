@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.sandbox.controlplane.printing import clusters, configured, listeners, routes
 
 SERVICES = """
@@ -231,6 +233,15 @@ def test_delegates_are_put_in_place() -> None:
     """Their matches are narrowed by the root's, and their hosts are those of their own namespace (ISTIO.md 2.2)."""
     text = reviews(ROOT + V1) + leaf("{uri: {prefix: /api/v9}}")
     assert told(text) == ["/api/v9* -> 9080|v9|reviews.team", "/* -> 9080|v1|reviews.default"]
+
+
+@pytest.mark.parametrize(("own", "told_to_envoy"), [("", "5s"), ("    timeout: 1s\n", "1s")])
+def test_a_delegate_has_of_its_root_what_it_does_not_say_itself(own: str, told_to_envoy: str) -> None:
+    """Its own timeout goes before the root's (istio ``mergeHTTPRoute``)."""
+    text = reviews(ROOT + "    timeout: 5s\n") + leaf("{uri: {prefix: /api}}") + own
+    hosts = configured(SERVICES + text).routes["9080"]["virtual_hosts"]
+    timeouts = {route["route"].get("timeout") for host in hosts for route in host["routes"] if "metadata" in route}
+    assert told_to_envoy in timeouts
 
 
 def test_a_delegate_that_does_not_fit_drops_its_route_only() -> None:

@@ -12,10 +12,11 @@ __all__ = ["Find", "merge_delegates"]
 Find: TypeAlias = Callable[[str, str], Sequence[Json] | None]
 """(namespace, name) -> the routes of a delegate, or None where the root cannot have them."""
 
-OVERRIDING = (
-    "rewrite", "timeout", "retries", "fault", "mirror", "mirrors", "mirrorPercentage", "corsPolicy", "headers",
+INHERITED = (
+    "rewrite", "directResponse", "timeout", "retries", "fault", "mirror", "mirrors", "mirrorPercentage",
+    "corsPolicy", "headers",
 )  # fmt: skip
-"""What the root says, it says for all of its delegates."""
+"""What the root says for those of its delegates that do not say it themselves."""
 
 TEXTS = ("uri", "scheme", "method", "authority")
 MAPS = ("headers", "withoutHeaders", "queryParams")
@@ -37,9 +38,9 @@ def _merge(root: Json, leaf: Json) -> Json | None:
     match = _matches(root.get("match") or [], leaf.get("match") or [])
     if match is None:
         return None
-    overrides = {key: root[key] for key in OVERRIDING if root.get(key) is not None}
+    inherited = {key: root[key] for key in INHERITED if root.get(key) is not None and leaf.get(key) is None}
     names = [str(each["name"]) for each in (root, leaf) if each.get("name")]
-    return {**leaf, **overrides, "match": match, "name": "-".join(names)}
+    return {**leaf, **inherited, "match": match, "name": "-".join(names)}
 
 
 def _matches(roots: Sequence[Json], leaves: Sequence[Json]) -> Sequence[Json] | None:

@@ -238,7 +238,8 @@ def test_delegates_are_put_in_place() -> None:
 @pytest.mark.parametrize(("own", "told_to_envoy"), [("", "5s"), ("    timeout: 1s\n", "1s")])
 def test_a_delegate_has_of_its_root_what_it_does_not_say_itself(own: str, told_to_envoy: str) -> None:
     """Its own timeout goes before the root's (istio ``mergeHTTPRoute``)."""
-    text = reviews(ROOT + "    timeout: 5s\n") + leaf("{uri: {prefix: /api}}") + own
+    delegate = leaf("{uri: {prefix: /api}}").replace("    route:", f"{own}    route:")
+    text = reviews(ROOT + "    timeout: 5s\n") + delegate
     hosts = configured(SERVICES + text).routes["9080"]["virtual_hosts"]
     timeouts = {route["route"].get("timeout") for host in hosts for route in host["routes"] if "metadata" in route}
     assert told_to_envoy in timeouts

@@ -37,7 +37,8 @@ __all__ = [
 def refuse_dangling(transition: Transition, found: Sequence[Dangling]) -> Iterator[Refusal]:
     """Yield one refusal for each field that would name a missing cluster, with all classes that would see it."""
     fields: dict[tuple[ResourceId, FieldPath], list[Dangling]] = {}
-    for one in found:
+    # In one order: whoever asks again is told the same.
+    for one in sorted(found, key=_order):
         fields.setdefault((one.reference.chain[-1], one.reference.path), []).append(one)
     for (owner, _), several in fields.items():
         reference = several[0].reference
@@ -51,6 +52,12 @@ def refuse_dangling(transition: Transition, found: Sequence[Dangling]) -> Iterat
             f"{_request(reference)} would answer 503 NC",
             remedy=_remedy(transition, reference, changed=changed),
         )
+
+
+def _order(found: Dangling) -> tuple[str, str, str, int, str, str]:
+    one = found.reference
+    owners = " ".join(map(str, reversed(one.chain)))
+    return owners, one.path, one.domain or "", one.port, one.cluster, str(found.proxy_class)
 
 
 def refuse_missing_delegate(transition: Transition, found: MissingDelegate) -> Refusal:

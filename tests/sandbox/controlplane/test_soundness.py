@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from safeapply.sandbox.controlplane.snapshots import Snapshot
@@ -141,6 +141,7 @@ def test_sound_objects_are_sound(number: int) -> None:
     assert fault_of(MESH[number]) is None
 
 
+@example((3, ("spec", "http", 0, "mirrorPercentage")), "INF")
 @settings(max_examples=2000)
 @given(st.sampled_from(PLACES), JUNK)
 def test_what_passes_can_be_translated(place: tuple[int, tuple[Any, ...]], junk: object) -> None:

@@ -22,7 +22,7 @@ from safeapply.sandbox.controlplane.translation.virtualservices import virtual_s
 
 __all__ = ["fault_of"]
 
-UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+UNREADABLE = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 """How Python says that a document does not have the shape that its kind has."""
 
 PORTS = [

@@ -9,7 +9,7 @@ CLEAN ?= build/clean
 PROGRAMS := build/programs
 PIP_CLEAN := $(BIN)/python -m pip --python $(CLEAN)/bin/python --quiet --disable-pip-version-check
 
-.PHONY: demo test test-long check unit bench dist lock clean
+.PHONY: demo test test-long test-real check unit bench dist lock clean
 
 demo: $(VENV)/ready
 	$(BIN)/safeapply demo
@@ -28,6 +28,10 @@ unit: $(VENV)/ready $(VENV)/programs
 # Takes hours; a failure names its seed, and the seed alone reproduces it.
 test-long: $(VENV)/ready
 	$(BIN)/pytest -m long
+
+# A real kube-apiserver, controller manager and istiod, built once for their versions: KUBE=v1.35.9 ISTIO=... try others.
+test-real: $(VENV)/ready $(VENV)/programs
+	tests/real/run $(BIN)/python -m pytest -m real tests/real $(ARGS)
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks

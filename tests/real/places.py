@@ -95,6 +95,13 @@ class Place:
             for port in found["spec"]["ports"]
         ]
 
+    def outside(self, app: str, port: int, host: str) -> list[Probe]:
+        """Return a request from outside of the mesh to each pod of a gateway."""
+        addresses = [
+            pod["status"]["podIP"] for pod in self.get("pods")["items"] if pod["metadata"]["name"] in self.pods(app)
+        ]
+        return [Probe("", address, port, host) for address in addresses]
+
     def load(self, *hosts: str, rate: float = 200.0) -> Load:
         """Return requests of all clients to some hosts."""
         return self.mesh.load(self.probes(*hosts), rate=rate)

@@ -9,7 +9,7 @@ CLEAN ?= build/clean
 PROGRAMS := build/programs
 PIP_CLEAN := $(BIN)/python -m pip --python $(CLEAN)/bin/python --quiet --disable-pip-version-check
 
-.PHONY: demo test test-long test-real check unit bench dist lock clean
+.PHONY: demo test test-long test-real check unit bench bench-real dist lock clean
 
 demo: $(VENV)/ready
 	$(BIN)/safeapply demo
@@ -32,6 +32,9 @@ test-long: $(VENV)/ready
 # A real kube-apiserver, controller manager and istiod, built once for their versions: KUBE=v1.35.9 ISTIO=... try others.
 test-real: $(VENV)/ready $(VENV)/programs
 	tests/real/run $(BIN)/python -m pytest -m real tests/real $(ARGS)
+
+bench-real: $(VENV)/ready $(VENV)/programs
+	tests/real/run $(BIN)/python -m benchmarks.real
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks

@@ -86,7 +86,7 @@ case "$1" in apply) shift; exec {kubectl} apply --validate=false "$@";; *) exec 
 """
 
 
-async def run(line: str, directory: Path, mesh: Mesh) -> tuple[int, str]:
+async def run(line: str, directory: Path, kubeconfig: Path) -> tuple[int, str]:
     """Return how a line ends in a shell, and what it says."""
     tools = os.pathsep.join((str(directory / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]))
     process = await asyncio.create_subprocess_exec(
@@ -96,7 +96,7 @@ async def run(line: str, directory: Path, mesh: Mesh) -> tuple[int, str]:
         "-c",
         line,
         cwd=directory,
-        env={**os.environ, "PATH": tools, "KUBECONFIG": str(mesh.kubeconfig)},
+        env={**os.environ, "PATH": tools, "KUBECONFIG": str(kubeconfig)},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -115,13 +115,18 @@ async def test_the_commands_of_a_block_run_one_after_the_other(session: tuple[st
     """As they stand, by paste: each ends with 0, or asks whom it may ask."""
     laid_out(tmp_path)
     async with Mesh(scene(proxies=2)) as mesh:
-        code, said = await run("kubectl apply -f namespace.yaml", tmp_path, mesh)
-        assert code == 0, said
-        for line in session:
-            code, said = await run(line, tmp_path, mesh)
-            assert "Traceback" not in said, said
-            if line in ASKING:
-                # What was applied before by another line leaves nothing to ask about.
-                assert (code, "give --yes" in said) in {(2, True), (0, False)}, (line, said)
-            else:
-                assert code == (1 if line == DIFFERS else 0), (line, said)
+        await run_all(session, tmp_path, mesh.kubeconfig)
+
+
+async def run_all(session: tuple[str, ...], directory: Path, kubeconfig: Path) -> None:
+    """Run the commands of a block, and check how each ends."""
+    code, said = await run("kubectl apply -f namespace.yaml", directory, kubeconfig)
+    assert code == 0, said
+    for line in session:
+        code, said = await run(line, directory, kubeconfig)
+        assert "Traceback" not in said, said
+        if line in ASKING:
+            # What was applied before by another line leaves nothing to ask about.
+            assert (code, "give --yes" in said) in {(2, True), (0, False)}, (line, said)
+        else:
+            assert code == (1 if line == DIFFERS else 0), (line, said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from tests.real.places import Place
 from tests.real.programs import Programs, built
 from tests.real.record import LINES
 
+NUMBERS = itertools.count(1)
+"""A namespace that is going keeps its name for a while."""
 HERE = Path(__file__).parent
 REAL = "SAFEAPPLY_REAL_RUN"
 
@@ -44,7 +47,7 @@ def mesh(programs: Programs, run_directory: Path) -> Iterator[Mesh]:
 def place(mesh: Mesh, request: pytest.FixtureRequest) -> Iterator[Place]:
     """Return a namespace of a test's own, whose pods get proxies; it is gone when the test is over."""
     name = request.node.name.split("[")[0].removeprefix("test_").replace("_", "-")[:40].strip("-")
-    with Place(mesh, name) as own:
+    with Place(mesh, f"{name}-{next(NUMBERS)}") as own:
         yield own
 
 

@@ -92,8 +92,9 @@ class Load:
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.close()
+        self._process.stdin = None
         said = json.loads(self._read() or "{}")
-        self._process.wait(PATIENCE)
+        self._process.communicate(timeout=PATIENCE)
         self.counts = Counts(
             said["requests"], said["failed"], *(Counter(said[one]) for one in ("outcomes", "by_client"))
         )

@@ -199,6 +199,8 @@ class Pod:
     containers: list[Running] = field(default_factory=list)
     jobs: list[asyncio.Task[None]] = field(default_factory=list)
     ending: asyncio.Task[None] | None = None
+    over: bool = False
+    """Whether its containers, once they have ended, stay so."""
 
     @property
     def path(self) -> str:
@@ -229,6 +231,7 @@ class Pod:
     async def end(self) -> None:
         """Run hooks, ask the containers to end, and take the pod away when they have, or its grace is over."""
         grace = self.document["metadata"].get("deletionGracePeriodSeconds", 30)
+        self.over = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace or 0.001):
                 await asyncio.gather(*(self._terminate(one) for one in self.containers))
@@ -258,6 +261,8 @@ class Pod:
             container.started = _now()
             await container.now.run()
             container.ready = False
+            if self.over:
+                return
             container.restarts += 1
             await self.say()
             await asyncio.sleep(RESTART)

@@ -41,9 +41,14 @@ class Place:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take it away with all that is in it: the proxies of one test must not keep another one waiting."""
-        self.mesh.kubectl("delete", "pods", "--all", "--namespace", self.name, "--grace-period=1", "--wait=false")
-        self.mesh.kubectl("delete", "namespace", self.name, "--timeout=60s")
+        """Take it away, and return when its pods are gone: proxies of one test must not keep another waiting."""
+        self.kubectl("delete", "deployments,replicasets", "--all", "--cascade=orphan")
+        self.kubectl("delete", "pods", "--all", "--grace-period=1", "--timeout=60s")
+        kinds = "virtualservices,destinationrules,services,configmaps,secrets,leases,serviceaccounts"
+        if self.name == "default":  # cannot go
+            self.kubectl("delete", kinds, "--all")
+        else:
+            self.mesh.kubectl("delete", "namespace", self.name, "--wait=false")
 
     def live(self, found: Sequence[Document], *, clients: int = 2) -> Self:
         """Let these documents be what is live, and return when all pods are ready."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -62,7 +60,7 @@ class Proxy:
     def kill(self) -> None:
         """End at once."""
         if self.process.returncode is None:
-            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.kill()
 
 
 def _written(configuration: Mapping[str, Any], directory: Path) -> Path:

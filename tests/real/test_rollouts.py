@@ -175,9 +175,7 @@ def test_foreign_writes_do_not_matter(place: Place, tmp_path: Path) -> None:
         result = ended(rollout)
     assert result.code == 0, result.err
     assert load.counts.failed == 0, load.counts
-    LINES.append(
-        f"200 foreign objects change: {load.counts.requests} requests, {load.counts.failed} failed"
-    )
+    LINES.append(f"200 foreign objects: {load.counts.requests} requests, {load.counts.failed} failed")
 
 
 def foreign(timeout: str) -> str:

@@ -16,7 +16,7 @@ from yaml.scanner import Scanner
 
 from safeapply.resources.scalars import plain_scalar, tagged_scalar
 
-__all__ = ["Builder", "Events", "Lines", "UnreadableError", "events_of"]
+__all__ = ["MAX_DEPTH", "Builder", "Events", "Lines", "TooDeepError", "UnreadableError", "events_of"]
 
 Lines: TypeAlias = "dict[str, tuple[int, Lines]] | list[tuple[int, Lines]] | None"
 """The shape of a value, with the 1-based line of every field and item; None for scalars."""
@@ -62,6 +62,13 @@ class UnreadableError(Exception):
     def __init__(self, line: int, message: str) -> None:
         self.line = line
         super().__init__(message)
+
+
+class TooDeepError(UnreadableError):
+    """A document whose lists and mappings stand in each other more than ``MAX_DEPTH`` times."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line, f"nested more than {MAX_DEPTH} deep")
 
 
 class Builder:
@@ -125,7 +132,7 @@ class Builder:
     def _nested(self, event: Any) -> tuple[Any, Lines]:  # noqa: ANN401
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise UnreadableError(self._line(event), f"nested more than {MAX_DEPTH} deep")
+            raise TooDeepError(self._line(event))
         built = self._mapping() if type(event) is yaml.MappingStartEvent else self._sequence()
         self._depth -= 1
         return built

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
 import yaml
 
 from safeapply.errors import Fault
-from safeapply.resources.building import Builder, Lines, UnreadableError, events_of
+from safeapply.resources.building import MAX_DEPTH, Builder, Lines, TooDeepError, UnreadableError, events_of
 
 __all__ = ["Parsed", "parse"]
 
@@ -67,7 +67,7 @@ def _yaml(name: str, chunk: str, line: int) -> Iterator[Result]:
     except UnreadableError as error:
         yield Fault(name, error.line, str(error))
     except yaml.MarkedYAMLError as error:
-        yield _explained(name, chunk, line, error)
+        yield _too_deep(name, chunk, line, error) or _explained(name, chunk, line, error)
     except yaml.YAMLError as error:
         yield Fault(name, line + 1, f"not YAML: {error}")
     yield from (Fault(name, at, message) for at, message in builder.faults)
@@ -76,6 +76,25 @@ def _yaml(name: str, chunk: str, line: int) -> Iterator[Result]:
 def _is_nothing(chunk: str) -> bool:
     """Tell whether a part holds only blanks, comments and directives."""
     return all(not line.strip() or line.lstrip()[0] == "#" or line[0] == "%" for line in chunk.splitlines())
+
+
+def _too_deep(name: str, chunk: str, first: int, error: yaml.MarkedYAMLError) -> Fault | None:
+    """Return the fault of a text that is nested beyond our bound before the place where its parser gave up.
+
+    libyaml has bounds of its own (PyYAML 6.0.4: 1,000) and scans ahead, so that it may meet them before an event
+    tells the depth. What stands before that place has no such fault, and the bound and the words are always ours.
+    """
+    mark = error.problem_mark
+    if mark is None:
+        return None
+    try:
+        for _ in Builder(events_of(chunk[: mark.index]), first_line=first + 1).documents():
+            pass
+    except TooDeepError as deep:
+        return Fault(name, deep.line, str(deep))
+    except (UnreadableError, yaml.YAMLError):
+        return None
+    return None
 
 
 def _explained(name: str, chunk: str, first: int, error: yaml.MarkedYAMLError) -> Fault:
@@ -117,10 +136,31 @@ def _json(name: str, chunk: str, first: int) -> Iterator[Result]:
             yield Fault(name, first + error.lineno, f"not JSON: {error.msg} (column {error.colno})")
             return
         except (ValueError, RecursionError) as error:
-            yield Fault(name, line, str(error) if isinstance(error, ValueError) else "nested too deeply")
+            yield Fault(name, line, str(error) if isinstance(error, ValueError) else str(TooDeepError(line)))
+            return
+        if _nests_too_deep(value):
+            yield Fault(name, line, str(TooDeepError(line)))
             return
         yield Parsed(value, line, None)
         line += chunk.count("\n", begin, end)
+
+
+def _nests_too_deep(value: Any) -> bool:  # noqa: ANN401 - any JSON
+    """Tell whether a value has more levels of lists and mappings than a document of YAML may have."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [item for one in level for item in _items(one)]
+    return any(isinstance(one, dict | list) for one in level)
+
+
+def _items(value: Any) -> Iterable[Any]:  # noqa: ANN401
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+        case _:
+            return ()
 
 
 def _past_blanks(text: str, position: int) -> int:

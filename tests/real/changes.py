@@ -14,6 +14,7 @@ class Change:
 
     live: str
     desired: str
+    """In both, NAMESPACE stands for the name of the namespace."""
     servers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"reviews": ("v1", "v2")})
     """The versions of each application behind a Service."""
     asked: tuple[str, ...] = ("reviews",)
@@ -139,7 +140,7 @@ CHANGES: Mapping[str, Change] = {
     ),
     "cut a Sidecar's egress together with the route that needed it": Change(
         live=SIDECAR.format(hosts='"./*"') + rule("reviews", "v1") + route("reviews", ("v1", 100)),
-        desired=SIDECAR.format(hosts='"./reviews.*", "istio-system/*"')
+        desired=SIDECAR.format(hosts='"./reviews.NAMESPACE.svc.cluster.local", "istio-system/*"')
         + rule("reviews", "v2")
         + route("reviews", ("v2", 100)),
     ),

@@ -20,6 +20,7 @@ PORT: Final = 15443
 INJECTOR: Final = "injector"
 """The name of its certificate."""
 STATUS: Final = "sidecar.istio.io/status"
+TLS_MODE: Final = "security.istio.io/tlsMode"
 
 
 def configuration(authority: bytes) -> Document:
@@ -52,7 +53,12 @@ def injected(pod: Document) -> list[dict[str, Any]]:
     """Return the JSON patch that gives a pod its proxy."""
     there = [container["name"] for container in pod["spec"]["containers"]]
     annotations = {**(pod["metadata"].get("annotations") or {}), STATUS: json.dumps({"revision": "default"})}
-    patch: list[dict[str, Any]] = [{"op": "add", "path": "/metadata/annotations", "value": annotations}]
+    # By this label alone istiod tells clients that a pod takes mutual TLS.
+    labels = {TLS_MODE: "istio", **(pod["metadata"].get("labels") or {})}
+    patch: list[dict[str, Any]] = [
+        {"op": "add", "path": "/metadata/annotations", "value": annotations},
+        {"op": "add", "path": "/metadata/labels", "value": labels},
+    ]
     if PROXY_CONTAINER not in there:
         proxy = {"name": PROXY_CONTAINER, "image": "istio/proxyv2", "args": ["proxy", "sidecar"]}
         patch.append({"op": "add", "path": "/spec/containers/-", "value": proxy})

@@ -38,7 +38,7 @@ def parsed(text: str) -> list[Document]:
 def laid_out(place: Place, change: Change, directory: Path) -> Path:
     """Make a change's live objects and its servers, and return the directory of what is desired."""
     place.live([*servers(change), *parsed(change.live)])
-    return written(change.desired, directory)
+    return written(change.desired.replace("NAMESPACE", place.name), directory)
 
 
 def written(text: str, directory: Path) -> Path:
@@ -99,17 +99,25 @@ def test_a_rollback_leads_back_without_a_lost_request(place: Place, tmp_path: Pa
 
 
 def test_a_rollout_that_cannot_end_goes_back(place: Place, tmp_path: Path) -> None:
-    """A subset that no pod is in never gets an endpoint: the barrier times out, and nothing is left of it."""
-    place.live([*servers(RENAME), *parsed(RENAME.live)])
-    directory = written(rule("reviews", "v1", "v9") + route("reviews", ("v9", 100)), tmp_path)
+    """The new version's pods do not get ready in time: what was written is taken back, its Deployment, too."""
+    place.live([service("reviews"), deployment("reviews", "v1", port=9080), *parsed(RENAME.live)])
+    directory = written(with_its_pods("v2", seconds=300), tmp_path)
     with place.load("reviews") as load:
         result = place.safeapply(
-            *("apply", "-f", str(directory), "--yes", "--skip-checks"),
-            *("--barrier-timeout", "3s", "--on-timeout=rollback"),
+            *("apply", "-f", str(directory), "--yes", "--barrier-timeout", "5s", "--on-timeout=rollback")
         )
     assert result.code == 3, result.err
     assert load.counts.failed == 0, load.counts
     assert [one["name"] for one in place.get("destinationrule", "reviews")["spec"]["subsets"]] == ["v1"]
+    assert {one["metadata"]["name"] for one in place.get("deployments")["items"]} == {"client", "reviews-v1"}
+    LINES.append(f"--on-timeout=rollback: {load.counts.requests} requests, {load.counts.failed} failed")
+
+
+def with_its_pods(version: str, *, seconds: int) -> str:
+    """Return a version of the reviews with all that belongs to it; its pods are ready after some seconds."""
+    probe = {"tcpSocket": {"port": 9080}, "initialDelaySeconds": seconds, "periodSeconds": 1}
+    pods = yaml.safe_dump(dict(deployment("reviews", version, port=9080, readinessProbe=probe)))
+    return f"{rule('reviews', version)}{route('reviews', (version, 100))}\n{pods}"
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "SIGKILL"])
@@ -244,15 +252,9 @@ spec:
 def test_a_new_version_comes_with_its_pods(place: Place, tmp_path: Path) -> None:
     """The route moves only when the Deployment of the same files is rolled out, its slow start included."""
     place.live([service("reviews"), deployment("reviews", "v1", port=9080), *parsed(RENAME.live)])
-    slow = deployment(
-        "reviews",
-        "v2",
-        port=9080,
-        readinessProbe={"tcpSocket": {"port": 9080}, "initialDelaySeconds": 2, "periodSeconds": 1},
-    )
-    text = rule("reviews", "v2") + route("reviews", ("v2", 100)) + yaml.safe_dump(dict(slow))
+    directory = written(with_its_pods("v2", seconds=2), tmp_path)
     with place.load("reviews") as load:
-        result = place.safeapply("apply", "-f", str(written(text, tmp_path)), "--yes")
+        result = place.safeapply("apply", "-f", str(directory), "--yes")
     assert result.code == 0, result.err
     assert load.counts.failed == 0, load.counts
     LINES.append(f"a new version with its pods: {load.counts.requests} requests, {load.counts.failed} failed")
@@ -278,8 +280,9 @@ def test_what_status_says_is_what_istiod_and_the_envoys_say(place: Place) -> Non
     """Every proxy of istiod's own list, connected to the replica that says so."""
     place.live([*servers(RENAME), *parsed(RENAME.live)])
     shown = yaml.safe_load(place.safeapply("status", "-o", "json").out)
-    names = {f"{pod['metadata']['name']}.{place.name}" for pod in place.get("pods")["items"]}
+    names = {pod["metadata"]["name"] for pod in place.get("pods")["items"]}
     assert {one["name"] for one in shown["proxies"]} == names
+    assert {one["state"] for one in shown["proxies"]} == {"ready"}
 
 
 def test_wait_ends_when_the_envoys_show_it(place: Place) -> None:
@@ -297,15 +300,18 @@ def test_check_finds_what_istiod_would_answer_503(place: Place) -> None:
     """A route to a subset that no rule defines."""
     place.live([*servers(RENAME), *parsed(route("reviews", ("v7", 100)))])
     result = place.safeapply("check")
-    assert result.code == 1, result.out + result.err
+    assert result.code == 4, result.out + result.err
     assert "IST0101" in result.out, result.out
 
 
 def test_diff_shows_what_kubectl_diff_shows(place: Place, tmp_path: Path) -> None:
-    """The same fields, by the same API server."""
-    directory = laid_out(place, RENAME, tmp_path)
+    """The same fields, by the same API server, of objects that one field manager has applied."""
+    directory = written(RENAME.desired, tmp_path)
+    place.live(servers(RENAME))
+    manager = "--field-manager=safeapply"
+    place.kubectl("apply", "--server-side", manager, "-f", "-", given=RENAME.live)
     own = place.safeapply("diff", "-f", str(directory))
-    other = place.kubectl("diff", "--server-side", "--force-conflicts", "-f", str(directory), check=False)
+    other = place.kubectl("diff", "--server-side", manager, "-f", str(directory), check=False)
     assert own.code == other.returncode == 1, own.err + other.stderr
     assert changed(own.out) == changed(other.stdout)
 

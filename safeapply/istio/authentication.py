@@ -23,6 +23,8 @@ class Server:
     namespace: Namespace
     labels: Labels
     sidecar: bool = True
+    marked: bool = True
+    """Whether clients send it mutual TLS by themselves."""
     revision: Revision | None = None
     """Whose istiods configure it; None where no object names one."""
 

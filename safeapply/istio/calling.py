@@ -98,7 +98,7 @@ def _automatic(
             yield Sending(Sent.PLAINTEXT, whole.policy)
         elif service.headless:
             # Envoy looks up the address itself and has no marks: all pods or none.
-            covered = all(one.sidecar for one in to.others)
+            covered = all(one.marked for one in to.others)
             yield Sending(Sent.MTLS if covered else Sent.PLAINTEXT, None)
         else:
             yield from _marked(snapshot, rules, port, subset, to)
@@ -113,6 +113,8 @@ def _marked(
         if mode is not None:
             sent = Sent.MTLS if mode is ClientMode.ISTIO_MUTUAL else Sent.PLAINTEXT
             yield Sending(sent, rule.source if rule else None, automatic=True)
+        elif not to.server.marked:
+            yield Sending(Sent.PLAINTEXT, None, automatic=True)
         else:
             for accepted in acceptances(snapshot, to.server, to.target):
                 sent = Sent.PLAINTEXT if accepted.mode is Mode.DISABLE else Sent.MTLS

@@ -178,7 +178,7 @@ def _is_of(pod: Workload, template: Pairs) -> bool:
 
 def _server(workload: Workload, service: Service, keys: frozenset[str], revision: Revision | None) -> Server:
     labels = Labels(tuple(p for p in workload.labels if p[0] in keys))
-    return Server(service.namespace, labels, workload.sidecar, revision)
+    return Server(service.namespace, labels, workload.sidecar, workload.marked, revision)
 
 
 def _target(port: Port, workload: Workload) -> int:

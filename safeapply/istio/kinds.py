@@ -222,6 +222,8 @@ class Workload:
     labels: Pairs
     sidecar: bool = True
     """Whether an Envoy stands before it."""
+    marked: bool = True
+    """Whether clients send it mutual TLS by themselves."""
     ports: tuple[tuple[str, int], ...] = ()
     """Those that have a name."""
     revision: ClassVar[None] = None

@@ -25,6 +25,7 @@ __all__ = [
     "Role",
     "Traits",
     "has_sidecar",
+    "is_marked",
     "proxy_of_pod",
     "proxyless_of_pod",
     "revision_of",
@@ -223,13 +224,18 @@ def proxy_of_pod(pod: Resource) -> Proxy | None:
 
 
 def has_sidecar(pod: Resource) -> bool:
-    """Tell whether istiod takes an Envoy to stand before a pod: by the injector's label, or by its container."""
-    said = pod.labels.get(TLS_MODE)
-    if said is not None:
-        return said == "istio"
+    """Tell whether an Envoy stands before a pod, which enforces what policies say."""
     return any(
         one.get("name") == PROXY_CONTAINER and ZTUNNEL not in (one.get("args") or ()) for one in _containers(pod)
     )
+
+
+def is_marked(pod: Resource) -> bool:
+    """Tell whether istiod lets clients send a pod mutual TLS by themselves: it goes by the injector's label alone.
+
+    Istio's rule: ``GetTLSModeFromEndpointLabels``, which looks at no container.
+    """
+    return pod.labels.get(TLS_MODE) == "istio"
 
 
 def proxyless_of_pod(pod: Resource) -> ProxyId | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from safeapply.istio.kinds import POD, WORKLOAD_KINDS, Workload
-from safeapply.istio.proxies import has_sidecar
+from safeapply.istio.proxies import TLS_MODE, has_sidecar, is_marked
 from safeapply.istio.route_rules import Pairs
 from safeapply.resources.objects import Document, Resource
 
@@ -20,12 +20,14 @@ def declare_workload(resource: Resource) -> Workload | None:
     kind = resource.id.group_kind
     if kind in WORKLOAD_KINDS and resource.spec.get("replicas") != 0:
         template = resource.spec.get("template") or {}
-        labels = (template.get("metadata") or {}).get("labels")
+        labels = (template.get("metadata") or {}).get("labels") or {}
         # Whether its pods will get a sidecar is the injector's to say; the label is all that a template shows.
-        injected = (labels or {}).get(INJECT) != "false"
-        return Workload(resource.id, pairs(labels), injected, _named_ports(template.get("spec") or {}))
+        injected = labels.get(INJECT) != "false"
+        marked = labels.get(TLS_MODE, "istio" if injected else "") == "istio"
+        return Workload(resource.id, pairs(labels), injected, marked, _named_ports(template.get("spec") or {}))
     if kind == POD and _ready(resource):
-        return Workload(resource.id, pairs(resource.labels), has_sidecar(resource), _named_ports(resource.spec))
+        shown = (has_sidecar(resource), is_marked(resource))
+        return Workload(resource.id, pairs(resource.labels), *shown, _named_ports(resource.spec))
     return None
 
 

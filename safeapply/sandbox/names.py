@@ -13,6 +13,7 @@ __all__ = [
     "PROXY_CONTAINER",
     "ROOT_CERTIFICATE",
     "SDS_CLUSTER",
+    "TLS_MODE",
     "TRUST_DOMAIN",
     "cluster_id",
     "cluster_of_id",
@@ -28,6 +29,8 @@ HOME: Final = "Kubernetes"
 """Istio's name of a cluster that was given none (``global.multiCluster.clusterName``): here, the first."""
 
 INJECT: Final = "sidecar.istio.io/inject"
+TLS_MODE: Final = "security.istio.io/tlsMode"
+"""The label by which the injector lets clients send a pod mutual TLS."""
 NOT_INJECTED: Final = frozenset({"istio-system", "kube-system", "kube-public", "kube-node-lease"})
 """Namespaces whose pods the injector leaves alone."""
 TRUST_DOMAIN: Final = "cluster.local"
@@ -66,7 +69,13 @@ def injected(document: Document, cluster: str, *, sidecars: bool = False) -> Doc
     if sidecars and _wants_sidecar(document):
         spec = document.get("spec") or {}
         proxy = {"name": PROXY_CONTAINER, "image": "istio/proxyv2", "args": ["proxy", "sidecar"]}
-        document = {**document, "spec": {**spec, "containers": [*(spec.get("containers") or ()), proxy]}}
+        metadata = document["metadata"]
+        labels = {TLS_MODE: "istio", **(metadata.get("labels") or {})}
+        document = {
+            **document,
+            "metadata": {**metadata, "labels": labels},
+            "spec": {**spec, "containers": [*(spec.get("containers") or ()), proxy]},
+        }
     return _placed(document, cluster) if cluster else document
 
 

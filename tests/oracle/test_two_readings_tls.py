@@ -125,7 +125,7 @@ def _objects(mesh: Mesh) -> Iterator[Resource]:
     for one in SERVERS:
         spec = {"containers": [{"name": "app"}, {"name": "istio-proxy", "args": ["proxy", "sidecar"]}]}
         ready = {"podIP": _address(one), "conditions": [{"type": "Ready", "status": "True"}]}
-        labels = {"app": "web", "version": one}
+        labels = {"app": "web", "version": one, "security.istio.io/tlsMode": "istio"}
         yield _resource(ResourceId("", "Pod", space, one), spec, labels, ready)
     for name, body in mesh.items():
         if body is not None:

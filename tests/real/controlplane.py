@@ -226,8 +226,8 @@ class ControlPlane:
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-cluster-ip-range={SERVICES}",
             "--authorization-mode=RBAC",
-            # Pods mount no tokens here, and no controller takes taints off nodes.
-            "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
+            # No controller takes taints off nodes here.
+            "--disable-admission-plugins=TaintNodesByCondition",
             f"--kubelet-client-certificate={own / 'kubelet-client.pem'}",
             f"--kubelet-client-key={own / 'kubelet-client-key.pem'}",
             f"--kubelet-certificate-authority={own / 'ca.pem'}",

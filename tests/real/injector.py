@@ -11,7 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from safeapply.resources.objects import Document
-from safeapply.sandbox.names import INJECT, PROXY_CONTAINER
+from safeapply.sandbox.names import INJECT, PROXY_CONTAINER, TLS_MODE
 from tests.real.controlplane import HOST
 
 __all__ = ["INJECTOR", "configuration", "injected", "serve_injector"]
@@ -20,7 +20,6 @@ PORT: Final = 15443
 INJECTOR: Final = "injector"
 """The name of its certificate."""
 STATUS: Final = "sidecar.istio.io/status"
-TLS_MODE: Final = "security.istio.io/tlsMode"
 
 
 def configuration(authority: bytes) -> Document:

@@ -28,6 +28,8 @@ __all__ = ["Counts", "Load", "Probe"]
 
 Protocol = TypeVar("Protocol", bound=asyncio.BaseProtocol)
 PATIENCE: Final = 10.0
+BEGINNING: Final = 30.0
+"""Seconds until every probe must have been served a few times in a row."""
 ROUNDS: Final = 20
 """Requests of each probe that are served before a rollout counts as begun, and after it has ended."""
 
@@ -82,7 +84,9 @@ class Load:
         )
         self._order({"rate": self._rate, "probes": [asdict(probe) for probe in self._probes]})
         said = self._read()
-        assert said == "served", said
+        if said != "served":
+            self._process.communicate()
+            raise AssertionError(f"not every request is served to begin with: {said}")
         return self
 
     def __exit__(
@@ -201,6 +205,8 @@ async def _send(senders: Sequence[_Sender], rate: float, over: threading.Event) 
             for sender in senders:
                 sender.outcomes.clear()
             print("served", flush=True)
+        if not counting and loop.time() - begun > BEGINNING:
+            return
         if over.is_set() and not last:
             last = number + ROUNDS * len(senders)
         await asyncio.sleep(1 / rate)

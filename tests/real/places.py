@@ -68,7 +68,7 @@ class Place:
         self, *arguments: str, given: str | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl for this namespace."""
-        return self.mesh.kubectl(*arguments, "--namespace", self.name, given=given, check=check)
+        return self.mesh.kubectl("--namespace", self.name, *arguments, given=given, check=check)
 
     def get(self, kind: str, name: str = "") -> dict[str, Any]:
         """Return an object of this namespace, or all of a kind."""

@@ -25,7 +25,7 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
-metadata: {name: web-1, labels: {app: web, version: v1}}
+metadata: {name: web-1, labels: {app: web, version: v1, security.istio.io/tlsMode: istio}}
 spec: {containers: [{name: app, ports: [{name: http, containerPort: 8080}]}, {name: istio-proxy}]}
 status: {podIP: 10.1.0.1, conditions: [{type: Ready, status: "True"}]}
 ---

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from safeapply.resources.objects import Document
-from safeapply.sandbox.bootstrap import role_of_pod
 from safeapply.sandbox.controlplane.translation.metadata import labels_match, namespace_of
 from safeapply.sandbox.controlplane.translation.services import Port, Resolution, Service
+from safeapply.sandbox.names import TLS_MODE
 
 __all__ = ["Backend", "Workloads"]
 
@@ -35,8 +35,8 @@ class Workload:
     labels: Mapping[str, str]
     ports: Mapping[str, int]
     namespace: str = ""
-    sidecar: bool = False
-    """Whether an Envoy of the mesh stands before it."""
+    marked: bool = False
+    """Whether clients send it mutual TLS by themselves."""
 
     def backend(self, target: int | str) -> Backend | None:
         """Return where it answers for a port, given by number or by name."""
@@ -131,7 +131,8 @@ def _of_pod(pod: Document) -> Workload:
         if port.get("name")
     }
     labels = pod["metadata"].get("labels") or {}
-    return Workload(str(pod["status"]["podIP"]), labels, ports, namespace_of(pod), role_of_pod(pod) == "sidecar")
+    # Istio goes by the injector's label, and looks at no container (``GetTLSModeFromEndpointLabels``).
+    return Workload(str(pod["status"]["podIP"]), labels, ports, namespace_of(pod), labels.get(TLS_MODE) == "istio")
 
 
 def _of_entry(spec: Document, labels: Mapping[str, str]) -> Workload:

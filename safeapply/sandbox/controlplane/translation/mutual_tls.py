@@ -76,7 +76,7 @@ def mark(
     if said is not None:
         return MARKED if said == ISTIO_MUTUAL else {}
     pod = backend.workload
-    if not pod.sidecar or service.external:
+    if not pod.marked or service.external:
         return {}
     accepted = authentication.of_workload(pod.namespace, pod.labels, backend.port)
     return {} if accepted is Mode.DISABLE else MARKED

@@ -78,6 +78,14 @@ class Cluster(Protocol):
         """Return one object, or None where it does not exist."""
         ...
 
+    async def username(self) -> str:
+        """Return whom the server takes the user for, in its own words: nobody can claim to be another.
+
+        Raises:
+            ClusterError: it does not say.
+        """
+        ...
+
     async def select(
         self, kinds: Collection[GroupKind], namespaces: Collection[Namespace], selector: str
     ) -> tuple[Resource, ...]:

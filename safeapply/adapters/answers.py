@@ -14,7 +14,7 @@ from safeapply.resources.objects import Document, GroupKind
 from safeapply.resources.schema import Manifest, model_of
 from safeapply.resources.shapes import mismatches
 
-__all__ = ["Group", "Listing", "Resources", "checked", "read"]
+__all__ = ["Group", "Listing", "Resources", "SubjectReview", "checked", "read"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -40,6 +40,20 @@ class Resources(msgspec.Struct):
     """What a version of a group serves."""
 
     resources: list[_Kind]
+
+
+class _UserInfo(msgspec.Struct):
+    username: str
+
+
+class _ReviewedSubject(msgspec.Struct, rename="camel"):
+    user_info: _UserInfo
+
+
+class SubjectReview(msgspec.Struct):
+    """Who asks (``SelfSubjectReview``)."""
+
+    status: _ReviewedSubject
 
 
 class _ListMetadata(msgspec.Struct, rename={"following": "continue", "resource_version": "resourceVersion"}):

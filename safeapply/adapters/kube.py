@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from safeapply.adapters.answers import Group, Listing, Resources, checked, read
+from safeapply.adapters.answers import Group, Listing, Resources, SubjectReview, checked, read
 from safeapply.adapters.applier import Applier
 from safeapply.adapters.connection import Connection, Reply
 from safeapply.adapters.permissions import forbidden
@@ -23,6 +23,7 @@ from safeapply.resources.secrets import without_values
 __all__ = ["KubeCluster"]
 
 PAGE = "500"
+WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 NOT_FOUND, CONFLICT, GONE = 404, 409, 410
 REVIEW = """
 Please review the fields above; they have other managers. Take them over with --force-conflicts, leave them out of
@@ -92,6 +93,19 @@ class KubeCluster:
         if reply.status == NOT_FOUND:
             return None
         return Resource(resource_id, checked(_done(reply, f"read {resource_id}").document, resource_id.group_kind))
+
+    async def username(self) -> str:
+        """Return whom the server takes the user for (``SelfSubjectReview``, Kubernetes 1.28).
+
+        Raises:
+            ClusterError: it does not say.
+        """
+        body, doing = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}, "say who asks"
+        reply = await self.connection.request("POST", WHO, body=body)
+        name = read(_done(reply, doing).document, SubjectReview, doing).status.user_info.username
+        if not name:
+            raise ClusterError("the API server takes the user of this kubeconfig for nobody; log in")
+        return name
 
     async def select(
         self, kinds: Collection[GroupKind], namespaces: Collection[Namespace], selector: str
@@ -257,9 +271,9 @@ def _done(reply: Reply, doing: str) -> Reply:
 def _forbidden(reply: Reply) -> ForbiddenError | None:
     """Return the right that is missing, if that is what is wrong, and what it is needed for."""
 
-    def purpose(verb: str, group: str, resource: str) -> str:
+    def purpose(verb: str, group: str, resource: str, name: str) -> str:
         plural, _, below = resource.partition("/")
-        return purpose_of(verb, GroupKind(group, kind_named(group, plural)), below)
+        return purpose_of(verb, GroupKind(group, kind_named(group, plural)), below, name)
 
     return forbidden(reply, purpose)
 

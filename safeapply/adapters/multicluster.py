@@ -125,6 +125,10 @@ class ManyClusters:
         """Return how the first cluster calls the collection of a kind."""
         return await self.home.plural(kind)
 
+    async def username(self) -> str:
+        """Return whom the first cluster takes the user for."""
+        return await self.home.username()
+
     async def get(self, resource_id: ResourceId) -> Resource | None:
         """Return one object of the first cluster."""
         return await self.home.get(resource_id)

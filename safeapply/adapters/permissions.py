@@ -32,24 +32,25 @@ Plural = Callable[[GroupKind], Awaitable[str | None]]
 """How the server calls the collection of a kind; None where it has no such kind."""
 
 
-def forbidden(reply: Reply, purpose: Callable[[str, str, str], str]) -> ForbiddenError | None:
+def forbidden(reply: Reply, purpose: Callable[[str, str, str, str], str]) -> ForbiddenError | None:
     """Return the right that a refused request lacked, or None where something else was wrong.
 
     Args:
         reply: the server's answer.
-        purpose: what a verb on a resource of a group is needed for.
+        purpose: what a verb on a resource of a group, or on the one of a name, is needed for.
     """
     found = _SENTENCE.search(reply.message) if reply.status == FORBIDDEN else None
     if found is None:
         return None
-    name = _NAME.search(reply.message)
+    named = _NAME.search(reply.message)
+    name = named["name"] if named else ""
     verb, resource, group = found["verb"], found["resource"], found["group"]
     lacks = Missing(
         verb,
         f"{resource}.{group}" if group else resource,
         found["namespace"] or "",
-        name["name"] if name else "",
-        purpose(verb, group, resource),
+        name,
+        purpose(verb, group, resource, name),
     )
     return ForbiddenError((lacks,), found["user"])
 

@@ -105,17 +105,24 @@ async def delete(
     return await _rolled_out(lambda default: Wanted.deleted(files, default, root=root, soak=soak), options)
 
 
-async def rollback(*, force_conflicts: bool = False, **options: Unpack[Rolling]) -> Rollout:
+async def rollback(*, by: str = "", force_conflicts: bool = False, **options: Unpack[Rolling]) -> Rollout:
     """Go back to what the last rollout found, as carefully as it went in; once more, one further back.
 
-    Arguments, result and errors are those of ``apply``. The values of Secrets are not kept: they stay as they are.
+    Other arguments, result and errors are those of ``apply``. The values of Secrets are not kept: they stay as they
+    are.
+
+    Args:
+        by: from whose rollout, as ``kubectl auth whoami`` names users; by default only from one's own. Look at the
+            plan of a dry-run before you go back by what somebody else has recorded.
+        force_conflicts: whether fields are taken that others own.
+        options: those of ``Rolling``.
 
     Raises:
         UsageError: there is nothing to go back from.
     """
     only(options, Rolling)
     script = _Script(options.get("on_event"))
-    return script.outcome(await roll_back(manner_of(options, force_conflicts=force_conflicts), script))
+    return script.outcome(await roll_back(manner_of(options, force_conflicts=force_conflicts), script, by))
 
 
 async def _rolled_out(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from safeapply.plans.rights import Right
     from safeapply.report.rbac import Subject
-    from safeapply.resources.objects import GroupKind, Resource
+    from safeapply.resources.objects import GroupKind, Namespace, Resource
     from safeapply.rollout.membership import Reference
 
 __all__ = ["rbac"]
@@ -61,12 +61,14 @@ def rbac(  # noqa: PLR0913  one parameter for each option
     from safeapply.commands.inputs import Pruning, manifests_of
     from safeapply.errors import UsageError
     from safeapply.plans.rights import (
+        EVERYWHERE,
         Way,
         attending,
         deleting,
         executing,
         general,
         noting,
+        places_written,
         pruning,
         reading,
         writing,
@@ -81,6 +83,7 @@ def rbac(  # noqa: PLR0913  one parameter for each option
     asked = Pruning(prune, selector, applyset)
     reference = asked.reference(Namespace(namespace or ""))
     plurals: dict[GroupKind, str] = {}
+    spaces: frozenset[Namespace] = frozenset()
     if remote and (filename or delete or prune):
         raise UsageError("--remote is for clusters that nothing is written to: it goes with no files")
     if remote:
@@ -90,18 +93,38 @@ def rbac(  # noqa: PLR0913  one parameter for each option
         plurals = dict(_defined(manifests))
         rights = (*reading(way, root), *executing(way, root, lock), *writing(manifests))
         rights += noting(one.id for one in manifests)
+        spaces = places_written((one.id for one in manifests), lock or root)
         if delete:
             rights += deleting(one.id for one in manifests)
         if reference is not None:
             rights += _recorded(reference, manifests, plurals)
         elif prune:
             rights += pruning()
+            spaces = frozenset({EVERYWHERE})
     else:
-        rights = general(way, root, lock)
+        rights, spaces = general(way, root, lock), frozenset({EVERYWHERE})
         if reference is not None:
             rights += _recorded(reference, (), plurals)
     text = rbac_yaml(rights, name=name, subjects=subjects, plural=lambda kind: plurals.get(kind) or plural_of(kind))
+    if not remote:
+        text += "".join(_of_records(subjects, spaces))
     typer.echo(text.rstrip("\n"))
+
+
+def _of_records(subjects: tuple[Subject, ...], spaces: frozenset[Namespace]) -> Iterator[str]:
+    """Yield the roles that let each user keep records, and read or write nobody else's."""
+    from safeapply.plans.records import record_name
+    from safeapply.plans.rights import keeping
+    from safeapply.report.rbac import rbac_yaml
+
+    users = {subject.username: subject for subject in subjects if subject.username}
+    for user, subject in users.items():
+        yield "---\n" + rbac_yaml(keeping(user, spaces), name=record_name(user), subjects=(subject,))
+    if len(users) < len(subjects) or not subjects:
+        yield (
+            "# No right to keep records is here: it is for one user's own Secrets. Name each user with --user or\n"
+            "# --serviceaccount; without this right a rollout takes --no-record.\n"
+        )
 
 
 def _recorded(

@@ -48,13 +48,13 @@ def rolled_out(wants: Wants, manner: Manner, terminal: Terminal) -> int:
     return _to_end(roll_out(wants, manner, terminal), terminal)
 
 
-def rolled_back(manner: Manner, terminal: Terminal) -> int:
-    """Go back to what the last rollout found, and return the exit code.
+def rolled_back(manner: Manner, terminal: Terminal, by: str = "") -> int:
+    """Go back to what the last rollout found, of a user, if one is named, and return the exit code.
 
     Raises:
         SafeApplyError: with the exit code that belongs to it.
     """
-    return _to_end(roll_back(manner, terminal), terminal)
+    return _to_end(roll_back(manner, terminal, by), terminal)
 
 
 def _to_end(work: Coroutine[object, object, Planned], terminal: Terminal) -> int:
@@ -87,6 +87,8 @@ class Terminal:
     verbose: bool
     metrics: Path | None = None
     """Where the figures go."""
+    shows: bool = False
+    """Whether the plan is shown even where nobody is asked: it comes from somebody else's record."""
     progress: Progress = field(default_factory=Progress, init=False)
     """Of what was carried out last."""
     standing: str = field(default="interrupted; nothing was written", init=False)
@@ -105,9 +107,10 @@ class Terminal:
         Raises:
             UsageError: nobody can be asked, or the answer was no.
         """
+        if self.shows or not self.yes:
+            show(made)
         if self.yes:
             return
-        show(made)
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise UsageError("nothing was written: standard input is no terminal to ask on; give --yes to go ahead")
         typer.echo("Apply this plan? [y/N]: ", err=True, nl=False)

@@ -25,12 +25,14 @@ from safeapply.errors import (
     RolledBackError,
     WorkloadFailedError,
 )
-from safeapply.plans.found import Found, found_by
+from safeapply.plans.found import Found, continued, found_by
+from safeapply.plans.records import Record, State, places_of
+from safeapply.plans.rights import Right, keeping
 from safeapply.ports import Cluster, Istiods
 from safeapply.resources.objects import Namespace
 from safeapply.rollout.events import Event
 from safeapply.rollout.executor import Fresh, RolloutOptions, carry_out
-from safeapply.rollout.history import Chronicle, History, Record, Recorded, Returned, State
+from safeapply.rollout.history import Chronicle, History, Recorded, Returned
 from safeapply.rollout.lock import Lock
 from safeapply.rollout.notes import Notes
 
@@ -73,28 +75,33 @@ async def roll_out(wants: Wants, manner: Manner, operator: Operator) -> Planned:
                 await _conclude(rollout.history, made)
             operator.ended(made, ())
             return made
-        await rollout.agreed(made)
         found = found_by(made.plan, made.live, own_managers(force_conflicts=manner.force_conflicts))
         chronicle = Recorded(rollout.history, found) if manner.record and found else None
+        await rollout.agreed(made, () if chronicle is None else await rollout.places(found))
         try:
             await rollout.carried_out(made, wanted, chronicle)
         except (BarrierTimeoutError, WorkloadFailedError) as error:
             if manner.on_timeout is OnTimeout.STOP:
                 raise
             operator.turning_back(str(error))
-            await rollout.gone_back(found, chronicle)
+            await rollout.gone_back(made, found, chronicle)
             raise RolledBackError(error) from error
         return made
 
 
-async def roll_back(manner: Manner, operator: Operator) -> Planned:
+async def roll_back(manner: Manner, operator: Operator, by: str = "") -> Planned:
     """Find the record of the last rollout, plan the way back, ask, and go it.
+
+    Args:
+        manner: how it is carried out.
+        operator: who is asked and told.
+        by: whose rollout, in the API server's words; by default a rollout of whoever asks, and of nobody else.
 
     Raises:
         UsageError: there is nothing to go back from.
         SafeApplyError: with the exit code that belongs to it.
     """
-    async with _opened(manner, operator) as rollout:
+    async with _opened(manner, operator, by) as rollout:
         async with rollout.rights.all_named():
             record = await rollout.history.latest()
         wanted = way_back(record.found, manner.root_namespace, manner.soak)
@@ -108,7 +115,7 @@ async def roll_back(manner: Manner, operator: Operator) -> Planned:
                 await rollout.history.mark(record, State.ROLLED_BACK)
             operator.ended(made, ())
             return made
-        await rollout.agreed(made)
+        await rollout.agreed(made, await rollout.places(()))
         await rollout.carried_out(made, wanted, Returned(rollout.history, record))
         return made
 
@@ -131,8 +138,12 @@ class _Rollout:
         check_primaries(made.live.values(), manner.root_namespace, manner.reach.exclude)
         return made
 
-    async def agreed(self, made: Planned) -> None:
-        await self.rights.check(made)
+    async def places(self, found: tuple[Found, ...]) -> tuple[Right, ...]:
+        """Return what it takes to record what is found."""
+        return keeping(await self.history.owner(), places_of(found, self.history.namespace))
+
+    async def agreed(self, made: Planned, records: tuple[Right, ...]) -> None:
+        await self.rights.check(made, records)
         await self.operator.agree(made)
 
     async def carried_out(self, made: Planned, wanted: Wanted, chronicle: Chronicle | None) -> None:
@@ -184,14 +195,18 @@ class _Rollout:
 
         return replan
 
-    async def gone_back(self, found: tuple[Found, ...], chronicle: Recorded | None) -> None:
+    async def gone_back(self, there: Planned, found: tuple[Found, ...], chronicle: Recorded | None) -> None:
         """Plan the way back and go it; it has as much time as the way there had.
+
+        It touches what this run has touched, and the run that it goes on with; nothing else that is recorded.
 
         Raises:
             SafeApplyError: it is refused, or does not end either.
         """
         record = chronicle.record if chronicle else None
-        wanted = way_back(record.found if record else found, self.manner.root_namespace, self.manner.soak)
+        if record is not None:
+            found = continued(found, record.found, record.earlier, there.plan.unchanged)
+        wanted = way_back(found, self.manner.root_namespace, self.manner.soak)
         made = await plan_against(wanted, self.cluster)
         if made.plan.refusals:
             self.operator.refused(made)
@@ -199,13 +214,15 @@ class _Rollout:
             raise RefusedError(
                 told, "there is no safe way back; the mesh is in a safe state, and nothing more was written"
             )
-        back = Returned(chronicle.history, record) if chronicle and record else None
+        whole = record is not None and {one.id for one in record.found} == {one.id for one in found}
+        # Where another, stopped rollout is in the same record, its way back is not gone by this.
+        back = Returned(chronicle.history, record) if chronicle and record and whole else None
         again = replace(self, manner=replace(self.manner, deletion="deleted", check=None))
         await again.carried_out(made, wanted, back)
 
 
 @asynccontextmanager
-async def _opened(manner: Manner, operator: Operator) -> AsyncIterator[_Rollout]:
+async def _opened(manner: Manner, operator: Operator, by: str = "") -> AsyncIterator[_Rollout]:
     async with all_connected(manner.access) as connections:
         cluster = connections.cluster(force_conflicts=manner.force_conflicts)
         rights = Rights(
@@ -214,9 +231,9 @@ async def _opened(manner: Manner, operator: Operator) -> AsyncIterator[_Rollout]
             manner.reach.way,
             manner.root_namespace,
             manner.lease_namespace,
-            manner.record,
         )
-        yield _Rollout(connections, cluster, rights, history_of(cluster, manner.root_namespace), manner, operator)
+        history = history_of(cluster, manner.lease_namespace, by)
+        yield _Rollout(connections, cluster, rights, history, manner, operator)
 
 
 async def _conclude(history: History, made: Planned) -> None:

@@ -31,8 +31,6 @@ class Rights:
     way: Way
     root_namespace: Namespace
     lock_namespace: Namespace | None = None
-    record: bool = True
-    """Whether what is found is kept."""
 
     @asynccontextmanager
     async def all_named(self) -> AsyncIterator[None]:
@@ -48,8 +46,12 @@ class Rights:
             others = await lacking(self.connections.home, rights, self.plural)
             raise ForbiddenError(tuple(dict.fromkeys((*error.missing, *others))), error.user) from error
 
-    async def check(self, made: Planned) -> None:
+    async def check(self, made: Planned, records: Iterable[Right] = ()) -> None:
         """Ask for what planning has not shown to be allowed: to read the Envoys, to delete, to hold the Lease.
+
+        Args:
+            made: what shall be carried out.
+            records: what it takes to keep a record of it.
 
         Raises:
             ForbiddenError: with every right that is missing.
@@ -58,7 +60,7 @@ class Rights:
         doomed = [one.resource.id for one in operations if one.action is Action.DELETE]
         deletes = (one for one in deleting(doomed, named=True) if "delete" in one.verbs)
         pods = [one for one in made.live.values() if one.id.group_kind == POD]
-        await self._check((*self._executing(), *deletes), pods)
+        await self._check((*self._executing(), *records, *deletes), pods)
 
     async def check_waiting(self, pods: Iterable[Resource]) -> None:
         """Ask for what it takes to wait for Envoys.
@@ -69,7 +71,7 @@ class Rights:
         await self._check(waiting(self.way, self.root_namespace), pods)
 
     def _executing(self) -> tuple[Right, ...]:
-        return executing(self.way, self.root_namespace, self.lock_namespace, record=self.record)
+        return executing(self.way, self.root_namespace, self.lock_namespace)
 
     async def _check(self, rights: Iterable[Right], pods: Iterable[Resource]) -> None:
         """Hold the rights against the first cluster, and what it takes to read Envoys against the others."""

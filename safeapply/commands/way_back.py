@@ -36,9 +36,15 @@ def way_back(found: Iterable[Found], root_namespace: Namespace, soak: float) -> 
     return Wanted(manifests, lambda one: one.id in doomed, root_namespace, soak, doomed, checked=False)
 
 
-def history_of(cluster: Cluster, namespace: Namespace) -> History:
-    """Return the records of a mesh, as the one who runs this command keeps them."""
-    return History(cluster, SystemClock(), namespace, holder())
+def history_of(cluster: Cluster, namespace: Namespace, user: str = "") -> History:
+    """Return the records of a user in a mesh; by default those of whoever runs this command.
+
+    Args:
+        cluster: where they are.
+        namespace: of the Lease; the head of the records is beside it.
+        user: as the API server calls whoever wrote them.
+    """
+    return History(cluster, SystemClock(), namespace, holder(), user)
 
 
 def holder() -> str:

@@ -6,24 +6,34 @@ not speak of, stay theirs (the replicas of an autoscaler). The values of Secrets
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from safeapply.errors import ClusterError
+import msgspec
+
+from safeapply.errors import ClusterError, UsageError
 from safeapply.plans.changes import LAST_APPLIED, SERVER_METADATA
 from safeapply.plans.plan import Action, Plan
 from safeapply.resources.managed import dropped, fields_less, fields_united
-from safeapply.resources.objects import Document, GroupKind, Namespace, Resource, ResourceId
+from safeapply.resources.objects import Document, Namespace, Resource, ResourceId
 from safeapply.resources.secrets import SECRET
 
-__all__ = ["Found", "decoded", "encoded", "found_by", "united"]
+__all__ = ["Found", "continued", "decoded", "encoded", "found_by", "is_namespace", "too_large", "united"]
 
-FORMAT_VERSION: Final = "1"
+FORMAT_VERSION: Final = "2"
+UNFOLDED: Final = 8 * 1024 * 1024
+"""Bytes of findings before they are compressed: whoever wrote a record, to read it takes no more memory."""
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_KIND: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
+_VERSION: Final = re.compile(r"[a-z0-9]{1,63}")
+_GROUP: Final = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?")
+_NAME: Final = re.compile(r"[^/%?#\x00-\x20\x7f]{1,253}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +73,34 @@ def united(earlier: Iterable[Found], later: Iterable[Found]) -> tuple[Found, ...
     return tuple(found[one] for one in sorted(found))
 
 
-def encoded(found: Iterable[Found]) -> str:
-    """Return findings as gzipped JSON in base64: an object of the API server holds a megabyte, and no more."""
+def continued(
+    own: Iterable[Found],
+    recorded: Iterable[Found],
+    earlier: Collection[ResourceId],
+    unchanged: Collection[ResourceId],
+) -> tuple[Found, ...]:
+    """Return what a run goes back to by itself: what it found, and what the run found that it goes on with.
+
+    A stopped rollout that shares no object with this one is another rollout, and not this one's to undo.
+
+    Args:
+        own: what this run found.
+        recorded: what is recorded, of this run and of the one that was stopped before it.
+        earlier: the objects that the stopped one touched; empty where there was none.
+        unchanged: the objects of this run's files that are as they shall be.
+    """
+    found = tuple(own)
+    if {*unchanged, *(one.id for one in found)}.isdisjoint(earlier):
+        return found
+    return united((one for one in recorded if one.id in earlier), found)
+
+
+def encoded(found: Iterable[Found]) -> bytes:
+    """Return findings as gzipped JSON.
+
+    Raises:
+        UsageError: they are more than a record holds.
+    """
     told = [
         {
             "id": [one.id.group, one.id.kind, one.id.namespace, one.id.name],
@@ -74,30 +110,108 @@ def encoded(found: Iterable[Found]) -> str:
         for one in found
     ]
     text = json.dumps({"formatVersion": FORMAT_VERSION, "objects": told}, sort_keys=True, ensure_ascii=False)
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    raw = text.encode()
+    if len(raw) > UNFOLDED:
+        raise too_large(len(raw), UNFOLDED)
+    return gzip.compress(raw, mtime=0)
 
 
-def decoded(text: object) -> tuple[Found, ...]:
-    """Return the findings of a record.
+def too_large(size: int, largest: int) -> UsageError:
+    """Return the error of findings that no record holds."""
+    return UsageError(
+        f"what this rollout finds does not fit into one record ({size} bytes of {largest}): apply the files in "
+        "parts, or give --no-record and do without `safeapply rollback`"
+    )
+
+
+def decoded(folded: bytes) -> tuple[Found, ...]:
+    """Return the findings of a record, whoever wrote it; of what a forged one says nothing is believed unread.
 
     Raises:
-        ClusterError: the record is of another make.
+        ClusterError: it is of another make, it says of an object what it is not, or it would fill the memory.
     """
+    raw = _unfolded(folded)
     try:
-        told: Any = json.loads(gzip.decompress(base64.b64decode(str(text), validate=True)))
-        if told["formatVersion"] != FORMAT_VERSION:
-            raise ClusterError(f"the record is in format {told['formatVersion']}; a newer safeapply has written it")
-        return tuple(_parsed(one) for one in told["objects"])
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zlib.error) as error:
-        raise ClusterError("the record of the rollout cannot be read; somebody else has written it") from error
+        version = msgspec.json.decode(raw, type=_Versioned).formatVersion
+        if version != FORMAT_VERSION:
+            raise ClusterError(f"it is in format {version[:20]!r}, and this safeapply reads {FORMAT_VERSION}")
+        found = tuple(map(_parsed, msgspec.json.decode(raw, type=_Told).objects))
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ClusterError("safeapply did not write it") from error
+    if len({one.id for one in found}) < len(found):
+        raise ClusterError("it names an object twice")
+    return found
 
 
-def _parsed(told: Mapping[str, Any]) -> Found:
-    group, kind, namespace, name = map(str, told["id"])
-    document = told["document"]
-    if document is not None and not isinstance(document, Mapping):
-        raise TypeError
-    return Found(ResourceId(group, kind, Namespace(namespace), name), document, bool(told["there"]))
+def is_namespace(text: str) -> bool:
+    """Tell whether a text can be the name of a namespace (RFC 1123)."""
+    return _NAMESPACE.fullmatch(text) is not None
+
+
+class _Versioned(msgspec.Struct):
+    formatVersion: str  # noqa: N815  JSON's name
+
+
+class _Object(msgspec.Struct, forbid_unknown_fields=True):
+    id: tuple[str, str, str, str]
+    there: bool
+    document: dict[str, Any] | None
+
+
+class _Told(msgspec.Struct):
+    objects: list[_Object]
+
+
+def _unfolded(folded: bytes) -> bytes:
+    """Decompress one gzip member, and no more than a record may hold."""
+    stream = zlib.decompressobj(_GZIP)
+    try:
+        raw = stream.decompress(folded, UNFOLDED + 1)
+    except zlib.error as error:
+        raise ClusterError("it is not compressed as safeapply does it") from error
+    if len(raw) > UNFOLDED:
+        raise ClusterError(f"it is larger than {UNFOLDED} bytes when it is decompressed")
+    if not stream.eof or stream.unused_data:
+        raise ClusterError("it is cut off, or something follows it")
+    return raw
+
+
+def _parsed(told: _Object) -> Found:
+    """Return a finding whose document is that of its own object.
+
+    Raises:
+        ClusterError: no such object can be, or the document is another's.
+    """
+    group, kind, namespace, name = told.id
+    one = ResourceId(group, kind, Namespace(namespace), name)
+    if not _can_be(one):
+        raise ClusterError(f"it names {str(one)!r}, and no object can be called so")
+    if told.document is None:
+        return Found(one, None, told.there)
+    if not told.there or one.group_kind == SECRET or not _is_of(told.document, one):
+        raise ClusterError(f"what it says of {one} is not of that object")
+    return Found(one, told.document, there=True)
+
+
+def _can_be(one: ResourceId) -> bool:
+    """Tell whether an object can be called so (apimachinery ``IsValidPathSegmentName``, RFC 1123)."""
+    return bool(
+        _GROUP.fullmatch(one.group)
+        and _KIND.fullmatch(one.kind)
+        and (not one.namespace or is_namespace(one.namespace))
+        and _NAME.fullmatch(one.name)
+        and one.name not in {".", ".."}
+    )
+
+
+def _is_of(document: Document, one: ResourceId) -> bool:
+    version, metadata = document.get("apiVersion"), document.get("metadata")
+    if not (isinstance(version, str) and isinstance(metadata, dict)):
+        return False
+    group, _, version = version.rpartition("/")
+    named = (group, document.get("kind"), metadata.get("name")) == (one.group, one.kind, one.name)
+    space = metadata.get("namespace")
+    return named and space in {None, str(one.namespace)} and _VERSION.fullmatch(version) is not None
 
 
 def _found(one: ResourceId, live: Resource | None, manifest: Document | None, ours: Collection[str]) -> Found:
@@ -124,7 +238,3 @@ def _foreign(live: Resource, ours: Collection[str]) -> Document:
         for owned in (True, False)
     )
     return fields_less(others, mine)
-
-
-KEPT_KIND: Final = GroupKind("apps", "ControllerRevision")
-"""Where findings are kept: an object of Kubernetes' own for what a controller went back to."""

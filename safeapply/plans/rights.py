@@ -23,9 +23,9 @@ from safeapply.istio.kinds import (
     WORKLOAD_KINDS,
 )
 from safeapply.istio.mesh_settings import CONFIG_MAP, NAMESPACE
-from safeapply.plans.found import KEPT_KIND
 from safeapply.plans.in_use import NEEDING_KINDS
 from safeapply.plans.owners import OWNING_KINDS
+from safeapply.plans.records import RECORD_PREFIX, record_name
 from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
 from safeapply.resources.plurals import plural_of
 from safeapply.resources.scopes import is_namespaced
@@ -44,9 +44,11 @@ __all__ = [
     "deleting_kinds",
     "executing",
     "general",
+    "keeping",
     "kind_named",
     "namespace_of_note",
     "noting",
+    "places_written",
     "pruning",
     "purpose_of",
     "reading",
@@ -149,17 +151,22 @@ def waiting(way: Way, root: Namespace) -> tuple[Right, ...]:
     return (_right(POD, "watch", why=_FOLLOW), *_asking(way, root))
 
 
-def executing(
-    way: Way, root: Namespace, lock: Namespace | None = None, *, record: bool = True
-) -> tuple[Right, ...]:
-    """Return what a rollout needs before its first write, and nothing has shown until then that it has."""
-    space = lock or root
-    verbs = ("list", "create", "patch", "delete") if record else ()
-    lease = (
-        _right(_LEASE, "create", at=space, why=_LOCK),
-        _right(_LEASE, "get", "patch", at=space, names=(LEASE_NAME,), why=_LOCK),
+def executing(way: Way, root: Namespace, lock: Namespace | None = None) -> tuple[Right, ...]:
+    """Return what a rollout needs before its first write, and nothing has shown until then that it has.
+
+    The Lease is created by an apply, whose name the API server knows when it asks for the right to create; so that
+    right is given by name, too (kubernetes ``handlers/patch.go``, ``createAuthorizerAttributes``).
+    """
+    lease = _right(_LEASE, "get", "create", "patch", at=lock or root, names=(LEASE_NAME,), why=_LOCK)
+    return (*waiting(way, root), lease)
+
+
+def keeping(user: str, spaces: Iterable[Namespace]) -> tuple[Right, ...]:
+    """Return what it takes to keep the records of one user: that user's own Secrets, by name, and no other."""
+    names = (record_name(user),)
+    return tuple(
+        _right(SECRET, "get", "create", "patch", at=space, names=names, why=_KEEP) for space in sorted(set(spaces))
     )
-    return (*waiting(way, root), *lease, *(_right(KEPT_KIND, verb, at=root, why=_KEEP) for verb in verbs))
 
 
 def writing(manifests: Iterable[Resource]) -> tuple[Right, ...]:
@@ -232,13 +239,18 @@ def general(way: Way, root: Namespace, lock: Namespace | None = None) -> tuple[R
     return (*reading(way, root), *executing(way, root, lock), *writes, _right(NOTE, "create", why=_NOTE))
 
 
-def purpose_of(verb: str, kind: GroupKind, subresource: str) -> str:
+def places_written(ids: Iterable[ResourceId], lock: Namespace) -> frozenset[Namespace]:
+    """Return the namespaces in which records are kept of a rollout of these objects."""
+    return frozenset({lock, *(one.namespace for one in ids if one.namespace and is_namespaced(one.group_kind))})
+
+
+def purpose_of(verb: str, kind: GroupKind, subresource: str, name: str = "") -> str:
     """Return what a right is needed for, where only the server's refusal is known."""
     if subresource:
         return _READ
     if kind == _LEASE:
         return _LOCK
-    if kind == KEPT_KIND:
+    if kind == SECRET and name.startswith(RECORD_PREFIX):
         return _KEEP
     known = {"get": _LIVE, "delete": _DELETE, "create": _WRITE, "patch": _WRITE}
     of_pods = {"list": _PODS, "watch": _FOLLOW}
@@ -251,7 +263,7 @@ def purpose_of(verb: str, kind: GroupKind, subresource: str) -> str:
 
 def kind_named(group: str, plural: str) -> str:
     """Return the kind behind a plural, as far as it is one with a purpose of its own; else the plural itself."""
-    known = (*LISTED_KINDS, *_OF_THE_MESH, POD, _LEASE, KEPT_KIND)
+    known = (*LISTED_KINDS, *_OF_THE_MESH, POD, _LEASE, SECRET)
     return next((one.kind for one in known if (one.group, plural_of(one)) == (group, plural)), plural)
 
 

@@ -28,6 +28,17 @@ class Subject:
     name: str
     namespace: str = ""
 
+    @property
+    def username(self) -> str:
+        """Whom the API server takes this subject for; empty for a group, which is nobody in particular."""
+        match self.kind:
+            case "User":
+                return self.name
+            case "ServiceAccount":
+                return f"system:serviceaccount:{self.namespace}:{self.name}"
+            case _:
+                return ""
+
     def to_document(self) -> dict[str, str]:
         """Return it as bindings have it."""
         if self.kind == "ServiceAccount":

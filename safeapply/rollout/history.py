@@ -1,144 +1,360 @@
-"""The records of rollouts, from which ``safeapply rollback`` goes back (DESIGN 6).
+"""The records of rollouts, from which ``safeapply rollback`` goes back (DESIGN 6, docs/internals/records.md).
 
-Kept as ControllerRevisions, the kind in which StatefulSets and DaemonSets keep theirs: its data cannot be changed
-once it is written, it carries a number, it needs no owner, and no controller acts on it. One that is not settled
-belongs to a run that was stopped or killed, and the next one goes on with it: what the first found is the start.
+Kept as Secrets (``plans.records`` says what is in which), as Helm keeps its releases: their data can change, as a
+record does, and only those read values who may read Secrets where the values stand. One rollout that is not settled
+was stopped or killed, and the next one of the same user goes on with it: what the first found is the start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import asyncio
+import base64
+import binascii
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
-from safeapply.errors import ClusterChangedError, ClusterError, UsageError
-from safeapply.plans.found import KEPT_KIND, Found, decoded, encoded, united
+from safeapply.errors import ClusterChangedError, ClusterError, ForbiddenError, UsageError
+from safeapply.plans.found import Found, too_large, united
+from safeapply.plans.records import (
+    HEAD,
+    KEPT,
+    LARGEST,
+    Entry,
+    Record,
+    State,
+    digest_of,
+    entries_in,
+    fitting,
+    found_in,
+    head_of,
+    part_key,
+    parts_of,
+    record_name,
+    retained,
+)
 from safeapply.ports import Clock, Cluster
-from safeapply.resources.objects import Namespace, Resource, ResourceId
+from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
+from safeapply.resources.secrets import SECRET
 
-__all__ = ["Chronicle", "History", "Record", "Recorded", "Returned", "State"]
+__all__ = ["Chronicle", "History", "Recorded", "Returned"]
 
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
-STATE, BY, AT = "safeapply/state", "safeapply/by", "safeapply/at"
+STATE: Final = "safeapply/state"
+"""The label with the state of the newest rollout, for whoever lists Secrets; nothing here reads it."""
+USER: Final = "safeapply/user"
+"""The annotation with the user whose records these are."""
+TYPE: Final = "safeapply/rollout"
+"""The type of the Secrets."""
 MANAGER: Final = "safeapply-record"
-KEPT: Final = 10
-"""Records; as many as a Deployment keeps."""
-LARGEST: Final = 1_000_000
-"""Bytes of one record; etcd takes a request of 1.5 MiB, and Kubernetes recommends less than 1 MiB."""
-
-
-class State(Enum):
-    """How far a rollout has come; one that is under way may have been killed."""
-
-    UNDER_WAY = "under-way"
-    SETTLED = "settled"
-    ROLLED_BACK = "rolled-back"
+AT_ONCE: Final = 8
+"""Secrets that are read or written at the same time."""
+TRIES: Final = 5
+"""How often a Secret is written that somebody else has written meanwhile."""
+_FORMER: Final = GroupKind("apps", "ControllerRevision")
+"""What records were kept as before; whoever may create them can forge one, so they are only spoken of."""
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """What one rollout found, and what has become of it."""
+class _Stored:
+    """A Secret of records as it is."""
 
-    revision: int
-    state: State
-    by: str
-    at: str
-    found: tuple[Found, ...]
+    id: ResourceId
+    version: str
+    """Its resourceVersion; empty where there is none yet."""
+    data: Mapping[str, bytes]
 
 
 @dataclass(slots=True)
 class History:
-    """The records of one mesh."""
+    """The records of one user in one mesh."""
 
     cluster: Cluster
     clock: Clock
     namespace: Namespace
+    """Of the lock, where the head is."""
     by: str
-    """Who runs this rollout."""
+    """Who runs this rollout, where, and in which process: for people to read, and proves nothing."""
+    user: str = ""
+    """Whose records; empty for those of whoever asks, until the API server has told who that is."""
 
-    async def records(self) -> tuple[Record, ...]:
-        """Return all records, the newest first.
+    async def owner(self) -> str:
+        """Return whose records these are.
+
+        Raises:
+            ClusterError: the API server does not tell who asks.
+        """
+        self.user = self.user or await self.cluster.username()
+        return self.user
+
+    async def entries(self) -> tuple[Entry, ...]:
+        """Return all rollouts, the newest first, without what they found.
 
         Raises:
             ClusterError: they cannot be read.
         """
-        kept = await self.cluster.select((KEPT_KIND,), (self.namespace,), f"{MANAGED_BY}=safeapply")
-        return tuple(sorted(map(_parsed, kept), key=lambda one: -one.revision))
+        return self._entries(await self._read(self.namespace))
 
     async def latest(self) -> Record:
         """Return the newest record of a rollout that has not been rolled back.
 
         Raises:
-            UsageError: there is none.
+            UsageError: there is none; it says who else has recorded rollouts.
+            ClusterError: what it found cannot be read, or is not what was written.
         """
-        for record in await self.records():
-            if record.state is not State.ROLLED_BACK:
-                return record
-        raise UsageError("there is no rollout to go back from: none is recorded that was not rolled back already")
+        head = await self._read(self.namespace)
+        for entry in self._entries(head):
+            if entry.state is not State.ROLLED_BACK:
+                return await self._record(entry, head)
+        raise UsageError(
+            f"there is no rollout to go back from: none of {await self.owner()} is recorded in "
+            f"{self.namespace} that was not rolled back already{await self._beside()}"
+        )
 
     async def begin(self, found: Sequence[Found]) -> Record:
         """Record what a rollout finds, before its first write; a run that goes on adds to what is recorded.
 
         Raises:
-            UsageError: it is more than one object of the API server holds.
+            UsageError: it is more than a record holds.
+            ClusterError: the record of the run that was stopped cannot be read, or this one cannot be written.
         """
-        records = await self.records()
-        open_one = next((one for one in records[:1] if one.state is State.UNDER_WAY), None)
-        merged = united(open_one.found if open_one else (), found)
-        if open_one is not None and merged == open_one.found:
-            return open_one
-        at = self.clock.wall().strftime("%Y-%m-%dT%H:%M:%SZ")
-        number = records[0].revision + 1 if records else 1
-        record = Record(number, State.UNDER_WAY, self.by, at, merged)
-        await self._keep(record)
-        for old in (*((open_one,) if open_one else ()), *records[KEPT - 1 :]):
-            await self.cluster.delete(self._resource(old))
-        return record
-
-    async def _keep(self, record: Record) -> None:
-        """Write a record; one that is there already is this one where the answer to the first try was lost."""
-        wanted = self._resource(record)
-        try:
-            await self.cluster.create(wanted)
-        except ClusterChangedError:
-            there = await self.cluster.get(wanted.id)
-            if there is None or _parsed(there) != record:
-                raise
+        for _ in range(TRIES):
+            head = await self._read(self.namespace)
+            entries = self._entries(head)
+            stopped = next((one for one in entries[:1] if one.state is State.UNDER_WAY), None)
+            earlier = (await self._record(stopped, head)).found if stopped else ()
+            touched = frozenset(one.id for one in earlier)
+            merged = united(earlier, found)
+            if stopped is not None and merged == earlier:
+                return Record(stopped.revision, stopped.state, stopped.by, stopped.at, merged, touched)
+            at = self.clock.wall().strftime("%Y-%m-%dT%H:%M:%SZ")
+            number = entries[0].revision + 1 if entries else 1
+            record = Record(number, State.UNDER_WAY, self.by, at, merged, touched)
+            with suppress(ClusterChangedError):
+                await self._keep(record, head, entries, stopped)
+                return record
+        raise ClusterError(f"somebody else writes {head.id} again and again; run the command again")
 
     async def conclude(self, unchanged: Collection[ResourceId], live: Collection[ResourceId]) -> None:
         """Note that a rollout is settled that was killed after its last write: nothing is left to do for it."""
-        for record in (await self.records())[:1]:
+        head = await self._read(self.namespace)
+        for entry in self._entries(head)[:1]:
+            if entry.state is not State.UNDER_WAY:
+                return
+            record = await self._record(entry, head)
             left = {one.id for one in record.found}.difference(unchanged).intersection(live)
-            if record.state is State.UNDER_WAY and not left:
+            if not left:
                 await self.mark(record, State.SETTLED)
 
     async def mark(self, record: Record, state: State) -> None:
-        """Note what has become of a rollout."""
-        # To the API server whoever creates and whoever applies are two managers, and would conflict.
-        await self.cluster.apply(self._resource(replace(record, state=state)), manager=MANAGER)
+        """Note what has become of a rollout; a record that was deleted meanwhile stays deleted."""
 
-    def _resource(self, record: Record) -> Resource:
-        data = encoded(record.found)
-        if len(data) > LARGEST:
-            raise UsageError(
-                f"what this rollout finds does not fit into one record ({len(data)} bytes of {LARGEST}): apply the "
-                "files in parts, or give --no-record and do without `safeapply rollback`"
-            )
-        name = f"safeapply-{record.revision}"
-        document = {
-            "apiVersion": "apps/v1",
-            "kind": KEPT_KIND.kind,
-            "metadata": {
-                "name": name,
-                "namespace": self.namespace,
-                "labels": {MANAGED_BY: "safeapply"},
-                "annotations": {STATE: record.state.value, BY: record.by, AT: record.at},
-            },
-            "revision": record.revision,
-            "data": {"found": data},
+        def marked(stored: _Stored) -> tuple[Entry, ...]:
+            entries = self._entries(stored)
+            return tuple(replace(one, state=state) if one.revision == record.revision else one for one in entries)
+
+        for _ in range(TRIES):
+            head = await self._read(self.namespace)
+            entries = marked(head)
+            if entries == self._entries(head):
+                return
+            with suppress(ClusterChangedError):
+                await self._write(head, {**head.data, HEAD: head_of(self.user, entries)})
+                return
+        raise ClusterError(f"somebody else writes {head.id} again and again; run the command again")
+
+    async def _record(self, entry: Entry, head: _Stored) -> Record:
+        """Return a rollout with what it found.
+
+        Raises:
+            ClusterError: a part is missing, or is not what was written.
+        """
+
+        async def part(space: Namespace, digest: str) -> tuple[Found, ...]:
+            stored = head if space == self.namespace else await self._read(space)
+            content = stored.data.get(part_key(self.namespace, entry.revision))
+            with self._named(stored.id):
+                return found_in(space, self.namespace, content, digest)
+
+        parts = await _gathered(part(*one) for one in entry.parts)
+        found = tuple(sorted((one for several in parts for one in several), key=lambda one: one.id))
+        return Record(entry.revision, entry.state, entry.by, entry.at, found)
+
+    async def _keep(self, record: Record, head: _Stored, entries: tuple[Entry, ...], stopped: Entry | None) -> None:
+        """Write the parts, then the head, and only then take away what the head names no more."""
+        parts = parts_of(record.found, self.namespace)
+        digests = tuple((space, digest_of(part)) for space, part in parts.items())
+        entry = Entry(record.revision, record.state, record.by, record.at, digests)
+        key, user = part_key(self.namespace, record.revision), await self.owner()
+        others = await _gathered(self._read(space) for space in parts if space != self.namespace)
+        wanted = {one.id.namespace: {**one.data, key: parts[one.id.namespace]} for one in others}
+        own = {**head.data, **({key: parts[self.namespace]} if self.namespace in parts else {})}
+        chosen = fitting((entry, *entries), user, self.namespace, (own, *wanted.values()))
+        if entry not in chosen or (stopped is not None and stopped not in chosen):
+            raise too_large(sum(map(len, parts.values())), LARGEST)
+        # Until the head is written it still names the parts of the run that was stopped.
+        going_on = () if stopped is None else (stopped,)
+        listed = tuple(one for one in chosen if one != stopped)[:KEPT]
+        await _gathered(
+            self._write(one, retained(wanted[one.id.namespace], self.namespace, (*listed, *going_on)))
+            for one in others
+        )
+        data = {**retained(own, self.namespace, listed), HEAD: head_of(user, listed)}
+        await self._write(head, data)
+        await self._forget(listed, [one for one in entries if one not in listed], frozenset(wanted), stopped)
+
+    async def _forget(
+        self,
+        listed: tuple[Entry, ...],
+        dropped: Iterable[Entry],
+        written: Collection[Namespace],
+        stopped: Entry | None,
+    ) -> None:
+        """Take away parts that no head names; where that is not to be had they only take up room."""
+        spaces = {
+            space
+            for one in dropped
+            for space, _ in one.parts
+            if space != self.namespace and (space not in written or one == stopped)
         }
-        return Resource(ResourceId(KEPT_KIND.group, KEPT_KIND.kind, self.namespace, name), document)
+
+        async def forget(space: Namespace) -> None:
+            with suppress(ClusterError):
+                stored = await self._read(space)
+                left = retained(stored.data, self.namespace, listed)
+                if left != stored.data:
+                    await self._write(stored, left)
+
+        await _gathered(map(forget, sorted(spaces)))
+
+    async def _beside(self) -> str:
+        """Return who else has recorded rollouts, as far as whoever asks may know."""
+        told = ""
+        try:
+            others = [
+                f"\n  --by {user}: rollout {entry.revision}, {entry.state.value}, of {entry.by} at {entry.at}"
+                for user, entry in await self._others()
+            ]
+        except ForbiddenError:
+            told += f"; whether others have recorded any takes the right to list secrets in {self.namespace}"
+        except ClusterError as error:
+            told += f"; whether others have recorded any cannot be told ({error})"
+        else:
+            told += "; others have, and one of them can be named:" + "".join(others) if others else ""
+        with suppress(ClusterError):
+            if await self.cluster.select((_FORMER,), (self.namespace,), f"{MANAGED_BY}=safeapply"):
+                told += (
+                    "\nControllerRevisions hold records of an older safeapply; anybody may have written them, so "
+                    "they are not read: kubectl delete controllerrevisions -n "
+                    f"{self.namespace} -l {MANAGED_BY}=safeapply"
+                )
+        return told
+
+    async def _others(self) -> tuple[tuple[str, Entry], ...]:
+        """Return the newest rollout of each other user that could be gone back from."""
+        kept = await self.cluster.select((SECRET,), (self.namespace,), f"{MANAGED_BY}=safeapply")
+        newest: list[tuple[str, Entry]] = []
+        for one in kept:
+            user = str(one.annotations.get(USER, ""))
+            if one.id.name != record_name(user) or user == self.user:
+                continue
+            with suppress(ClusterError):
+                entries = entries_in(_stored(one).data.get(HEAD), user)
+                newest += [(user, one) for one in entries if one.state is not State.ROLLED_BACK][:1]
+        return tuple(sorted(newest, key=lambda each: each[0]))
+
+    def _entries(self, head: _Stored) -> tuple[Entry, ...]:
+        with self._named(head.id):
+            return entries_in(head.data.get(HEAD), self.user)
+
+    async def _read(self, space: Namespace) -> _Stored:
+        """Return a Secret of these records; one that is not there yet is empty.
+
+        Raises:
+            ClusterError: it is somebody else's, or cannot be read.
+        """
+        one = ResourceId(SECRET.group, SECRET.kind, space, record_name(await self.owner()))
+        kept = await self.cluster.get(one)
+        if kept is None:
+            return _Stored(one, "", {})
+        with self._named(one):
+            return _stored(kept)
+
+    async def _write(self, stored: _Stored, data: Mapping[str, bytes]) -> None:
+        """Write a Secret that is as it was read."""
+        newest = entries_in(data.get(HEAD), self.user)[:1]
+        labels = {MANAGED_BY: "safeapply"} | ({STATE: newest[0].state.value} if newest else {})
+        metadata = {
+            "name": stored.id.name,
+            "namespace": stored.id.namespace,
+            "labels": labels,
+            "annotations": {USER: self.user},
+            **({"resourceVersion": stored.version} if stored.version else {}),
+        }
+        encoded = {key: base64.b64encode(value).decode() for key, value in sorted(data.items())}
+        document = {"apiVersion": "v1", "kind": SECRET.kind, "metadata": metadata, "type": TYPE, "data": encoded}
+        await self.cluster.apply(Resource(stored.id, document), manager=MANAGER)
+
+    def _named(self, one: ResourceId) -> _Naming:
+        return _Naming(one, self.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class _Naming:
+    """Says of an error which Secret it is about, and what the way out is."""
+
+    id: ResourceId
+    lock: Namespace
+
+    def __enter__(self) -> None:
+        """Have nothing to prepare."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """Name the Secret."""
+        if isinstance(error, ClusterError):
+            raise ClusterError(
+                f"the record of the rollout in {self.id} cannot be used: {error}; to do without it, give "
+                f"--no-record, or kubectl delete secret -n {self.lock} {self.id.name}"
+            ) from error
+
+
+def _stored(kept: Resource) -> _Stored:
+    """Return a Secret as it is.
+
+    Raises:
+        ClusterError: it is none of records.
+    """
+    if kept.document.get("type") != TYPE:
+        raise ClusterError(f"it is of type {str(kept.document.get('type'))[:60]!r}, and not of {TYPE}")
+    try:
+        data = {
+            str(key): base64.b64decode(str(value), validate=True)
+            for key, value in (kept.document.get("data") or {}).items()
+        }
+    except (binascii.Error, ValueError, AttributeError) as error:
+        raise ClusterError("its data is no base64") from error
+    return _Stored(kept.id, kept.resource_version, data)
+
+
+ResultT = TypeVar("ResultT")
+
+
+async def _gathered(work: Iterable[Awaitable[ResultT]]) -> list[ResultT]:
+    """Await all of it, some at a time, and leave nothing behind that still goes on.
+
+    Raises:
+        ClusterError: the first that some of it raised.
+    """
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(each: Awaitable[ResultT]) -> ResultT:
+        async with gate:
+            return await each
+
+    tasks = [asyncio.ensure_future(one(each)) for each in work]
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return [task.result() for task in tasks]
 
 
 class Chronicle(Protocol):
@@ -185,14 +401,3 @@ class Returned:
     async def settled(self) -> None:
         """Note that the way is gone, so that the next one leads further back."""
         await self.history.mark(self.record, State.ROLLED_BACK)
-
-
-def _parsed(kept: Resource) -> Record:
-    annotations = kept.annotations
-    try:
-        state = State(annotations.get(STATE))
-        revision = int(kept.document.get("revision") or 0)
-        found = decoded((kept.document.get("data") or {}).get("found"))
-    except (ValueError, TypeError, AttributeError, ClusterError) as error:
-        raise ClusterError(f"{kept.id} is no record that can be read ({error}); delete it, or mend it") from error
-    return Record(revision, state, annotations.get(BY, "?"), annotations.get(AT, "?"), found)

@@ -1,6 +1,6 @@
 """One rollout at a time for each mesh, by a Lease that is renewed, and taken over when it is stale (DESIGN 6).
 
-The Lease is created, or claimed at the resourceVersion that was read, so of two that start at once one loses. A run
+The Lease is claimed at the resourceVersion that was read, so of two that start at once one loses. A run
 that is killed leaves a Lease behind that is stale after ``duration`` seconds; on the machine where it ran, the next
 run knows that it is gone, and need not wait.
 """
@@ -24,6 +24,8 @@ from safeapply.rollout.events import Queued
 
 __all__ = ["Hold", "Lock", "held"]
 
+MAKER: Final = "safeapply-lock"
+"""The field manager that makes the Lease, and owns nothing of what stands in it."""
 PROCESS: Final = "safeapply/process"
 """The annotation that tells which process holds a Lease."""
 LOOK_AGAIN = 1.0
@@ -162,9 +164,7 @@ async def _awaited(
 ) -> Resource:
     """Return the Lease when nobody else holds it, or whoever does has not renewed it in time."""
     while True:
-        lease = await cluster.get(lock.id) or await _made(lock, cluster, clock)
-        if lease is None:
-            continue
+        lease = await cluster.get(lock.id) or await _made(lock, cluster)
         if lease.spec.get("holderIdentity") == lock.holder or not _is_held(lock, lease, clock):
             return lease
         left = until - clock.now()
@@ -176,15 +176,14 @@ async def _awaited(
         await clock.sleep(min(LOOK_AGAIN, left))
 
 
-async def _made(lock: Lock, cluster: Cluster, clock: Clock) -> Resource | None:
-    """Create the Lease as ours, or return None where somebody else was quicker.
+async def _made(lock: Lock, cluster: Cluster) -> Resource:
+    """Make the Lease as nobody's, or leave it to whoever was quicker.
 
-    It is not applied: all rollouts are one field manager, so an apply would take the holder's name away.
+    By an apply, since rights to create by name hold only there (a POST has no name yet); and by a manager of its
+    own, since all rollouts are one field manager, and an apply of that would take a holder's name away.
     """
     try:
-        return await cluster.create(_held(lock, clock, "", acquired=clock.wall()))
-    except ClusterChangedError:
-        return None
+        return await cluster.apply(_lease(lock, {}), manager=MAKER)
     except RejectedError as error:
         raise ClusterError(
             f"the lock {lock.id} cannot be made: {error.reason}; name another namespace with --lock-namespace"

@@ -170,6 +170,8 @@ class MemoryCluster:
         self.objects: dict[ResourceId, Resource] = {one.id: one for one in objects}
         self.writes: list[str] = []
         self.version = 100
+        self.user = "alice"
+        """Who asks."""
         self.watched: Callable[[], Collection[Resource]] | None = None
         """Which pods a watch tells of, where it is not all that run."""
         self.silent: Callable[[], bool] = lambda: False
@@ -213,6 +215,10 @@ class MemoryCluster:
     def _seen(self) -> dict[str, Resource]:
         return {one.metadata["uid"]: one for one in (self.watched or self.running)()}
 
+    async def username(self) -> str:
+        """Return who asks."""
+        return self.user
+
     async def get(self, resource_id: ResourceId) -> Resource | None:
         """Return one object."""
         await asyncio.sleep(0)
@@ -228,8 +234,10 @@ class MemoryCluster:
 
     async def apply(self, resource: Resource, *, dry_run: bool = False, manager: str = "") -> Resource:
         """Write an object, if its resourceVersion allows."""
-        assert manager in {"", "safeapply-applyset", "safeapply-record"}
+        assert manager in {"", "safeapply-applyset", "safeapply-lock", "safeapply-record"}
         await asyncio.sleep(0)
+        if manager == "safeapply-lock" and resource.id in self.objects:
+            return self.objects[resource.id]
         if resource.id.name == self.refuses:
             raise RejectedError(str(resource.id), "admission said no")
         self._check(resource)

@@ -1,4 +1,8 @@
-"""``SelfSubjectAccessReview``: what a user may, asked by the user (``kubectl auth can-i``). Pure."""
+"""What users ask about themselves. Pure.
+
+``SelfSubjectAccessReview``: what one may (``kubectl auth can-i``); ``SelfSubjectReview``: who one is
+(``kubectl auth whoami``).
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from safeapply.resources.objects import Document
-from safeapply.sandbox.apiserver.access import Access, Attempt, User
+from safeapply.sandbox.apiserver.access import ADMIN, Access, Attempt, User
 from safeapply.sandbox.apiserver.statuses import bad_request
 
-__all__ = ["REVIEWS", "reviewed"]
+__all__ = ["REVIEWS", "WHO", "introduced", "reviewed"]
 
 REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+WHO: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
 def reviewed(review: Mapping[str, Any], access: Access | None, user: User | None) -> Document:
@@ -29,3 +34,10 @@ def reviewed(review: Mapping[str, Any], access: Access | None, user: User | None
     allowed = access is None or user is None or access.allows(user, attempt)
     head = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "metadata": {}}
     return {**head, "spec": review["spec"], "status": {"allowed": allowed}}
+
+
+def introduced(user: User | None) -> Document:
+    """Return who asks; without users everybody is the administrator."""
+    known = user or ADMIN
+    head = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {}}
+    return {**head, "status": {"userInfo": {"username": known.name, "groups": sorted(known.groups)}}}

@@ -27,7 +27,7 @@ from safeapply.sandbox.apiserver.faults import STATUSES, ApiFault, ApiFaults
 from safeapply.sandbox.apiserver.paths import Place, place_of
 from safeapply.sandbox.apiserver.portforward import forward, ports_of
 from safeapply.sandbox.apiserver.representations import form_of, list_of, one_of
-from safeapply.sandbox.apiserver.reviews import REVIEWS, reviewed
+from safeapply.sandbox.apiserver.reviews import REVIEWS, WHO, introduced, reviewed
 from safeapply.sandbox.apiserver.selectors import selection_of
 from safeapply.sandbox.apiserver.statuses import StatusError, forbidden, internal, not_allowed, not_found
 from safeapply.sandbox.apiserver.store import STATUS, Store
@@ -234,6 +234,10 @@ class ApiServer:
         if (request.method, path) == ("POST", REVIEWS):
             review = decode_object(await request.read(), request.headers.get("Content-Type", "").partition(";")[0])
             return _json(reviewed(review, self.access, user), status=HTTPStatus.CREATED)
+        if (request.method, path) == ("POST", WHO):
+            if self.access is not None and user is not None:
+                self.access.check_path(user, path)
+            return _json(introduced(user), status=HTTPStatus.CREATED)
         if path in HEALTH:
             return web.Response(text="ok")
         if self.access is not None and user is not None:

@@ -48,6 +48,8 @@ USER: Final = "safeapply/user"
 TYPE: Final = "safeapply/rollout"
 """The type of the Secrets."""
 MANAGER: Final = "safeapply-record"
+MAKER: Final = "safeapply-record-maker"
+"""The field manager that makes a Secret, and owns none of its data: who comes second takes nothing away."""
 AT_ONCE: Final = 8
 """Secrets that are read or written at the same time."""
 TRIES: Final = 5
@@ -134,7 +136,7 @@ class History:
             with suppress(ClusterChangedError):
                 await self._keep(record, head, entries, stopped)
                 return record
-        raise ClusterError(f"somebody else writes {head.id} again and again; run the command again")
+        raise self._raced()
 
     async def conclude(self, unchanged: Collection[ResourceId], live: Collection[ResourceId]) -> None:
         """Note that a rollout is settled that was killed after its last write: nothing is left to do for it."""
@@ -162,7 +164,7 @@ class History:
             with suppress(ClusterChangedError):
                 await self._write(head, {**head.data, HEAD: head_of(self.user, entries)})
                 return
-        raise ClusterError(f"somebody else writes {head.id} again and again; run the command again")
+        raise self._raced()
 
     async def _record(self, entry: Entry, head: _Stored) -> Record:
         """Return a rollout with what it found.
@@ -282,7 +284,12 @@ class History:
             return _stored(kept)
 
     async def _write(self, stored: _Stored, data: Mapping[str, bytes]) -> None:
-        """Write a Secret that is as it was read."""
+        """Write a Secret that is as it was read.
+
+        Raises:
+            ClusterChangedError: somebody else has written it meanwhile.
+        """
+        version = stored.version or await self._made(stored.id)
         newest = entries_in(data.get(HEAD), self.user)[:1]
         labels = {MANAGED_BY: "safeapply"} | ({STATE: newest[0].state.value} if newest else {})
         metadata = {
@@ -290,11 +297,29 @@ class History:
             "namespace": stored.id.namespace,
             "labels": labels,
             "annotations": {USER: self.user},
-            **({"resourceVersion": stored.version} if stored.version else {}),
+            "resourceVersion": version,
         }
         encoded = {key: base64.b64encode(value).decode() for key, value in sorted(data.items())}
         document = {"apiVersion": "v1", "kind": SECRET.kind, "metadata": metadata, "type": TYPE, "data": encoded}
         await self.cluster.apply(Resource(stored.id, document), manager=MANAGER)
+
+    async def _made(self, one: ResourceId) -> str:
+        """Make a Secret that was not there, and return its resourceVersion.
+
+        By an apply, since rights to create by name hold only there: a POST has no name yet.
+        """
+        metadata = {"name": one.name, "namespace": one.namespace}
+        document = {"apiVersion": "v1", "kind": SECRET.kind, "metadata": metadata, "type": TYPE}
+        made = await self.cluster.apply(Resource(one, document), manager=MAKER)
+        if made.document.get("data"):
+            raise ClusterChangedError(str(one), "somebody else made it")
+        return made.resource_version
+
+    def _raced(self) -> ClusterError:
+        name = record_name(self.user)
+        return ClusterError(
+            f"somebody else writes secret/{self.namespace}/{name} again and again; run the command again"
+        )
 
     def _named(self, one: ResourceId) -> _Naming:
         return _Naming(one, self.namespace)

@@ -20,8 +20,9 @@ from safeapply.adapters.connection import Connection, Reply, connected
 from safeapply.adapters.kube import KubeCluster
 from safeapply.errors import ClusterChangedError, ClusterError, ClusterUnreachableError, RejectedError
 from safeapply.plans.found import Found
+from safeapply.plans.records import State
 from safeapply.resources.objects import Document, Namespace, Resource, ResourceId
-from safeapply.rollout.history import History, Record, State
+from safeapply.rollout.history import History
 from safeapply.sandbox.apiserver import ADMIN, Access
 from safeapply.sandbox.apiserver.faults import ApiFault, ApiFaults
 from tests.sandbox.apiserver.cluster import CONFIGMAPS, Cluster, config
@@ -85,18 +86,18 @@ def settings(**data: str) -> Resource:
 
 def found(value: str) -> tuple[Found, ...]:
     """Return what a rollout found."""
-    document: Document = {"data": {"key": value}}
+    document: Document = config(SETTINGS.name, {"key": value}, namespace=DEFAULT)
     return (Found(SETTINGS, document, there=True),)
 
 
 @pytest.mark.parametrize(
     "faults",
     [
-        {"POST": [ApiFault.LOST_ANSWER]},
-        {"POST": [ApiFault.CONFLICT]},
         {"POST": [ApiFault.RESET, ApiFault.LOST_ANSWER]},
-        {"PATCH": [ApiFault.CONFLICT, ApiFault.CONFLICT]},
         {"PATCH": [ApiFault.LOST_ANSWER]},
+        {"PATCH": [ApiFault.CONFLICT, ApiFault.CONFLICT]},
+        {"PATCH": [ApiFault.RESET, ApiFault.LOST_ANSWER, ApiFault.LOST_ANSWER]},
+        {"GET": [ApiFault.LOST_ANSWER], "PATCH": [ApiFault.CONFLICT, ApiFault.LOST_ANSWER]},
     ],
     ids=str,
 )
@@ -109,20 +110,32 @@ async def test_a_record_is_kept_and_settled_whatever_one_answer_was(
     records = history(connection)
     await records.mark(await records.begin(found("before")), State.SETTLED)
     assert scripted.drawn == expected
-    assert [(one.revision, one.state) for one in await records.records()] == [(1, State.SETTLED)]
+    assert [(one.revision, one.state) for one in await records.entries()] == [(1, State.SETTLED)]
+    assert (await records.latest()).found == found("before")
 
 
-async def test_a_record_that_somebody_else_began_is_not_taken_for_ones_own(connection: Connection) -> None:
-    """Two rollouts that begin at once: the answer to the second's question was older than the first's record."""
+@pytest.mark.parametrize("made", [True, False], ids=["there", "not there"])
+async def test_a_record_that_is_written_meanwhile_is_read_again(connection: Connection, *, made: bool) -> None:
+    """Two runs of one user that begin at once: neither takes the other's record away, the first one ever either."""
+    first = history(connection)
+    if made:
+        await first.mark(await first.begin(found("first")), State.SETTLED)
 
-    class Late(History):
-        async def records(self) -> tuple[Record, ...]:
-            return ()
+    class Late(KubeCluster):
+        """Writes only when the other run has begun and ended."""
 
-    await history(connection).begin(found("theirs"))
-    late = Late(KubeCluster(connection), SystemClock(), DEFAULT, "bob@laptop")
-    with pytest.raises(ClusterChangedError, match="already exists"):
-        await late.begin(found("ours"))
+        raced = False
+
+        async def apply(self, resource: Resource, *, dry_run: bool = False, manager: str = "") -> Resource:
+            if not self.raced:
+                self.raced = True
+                await first.mark(await first.begin(found("theirs")), State.SETTLED)
+            return await KubeCluster.apply(self, resource, dry_run=dry_run, manager=manager)
+
+    ours = await History(Late(connection), SystemClock(), DEFAULT, "bob@laptop").begin(found("ours"))
+    assert (ours.revision, ours.found) == (2 + made, found("ours"))
+    states = [State.UNDER_WAY, *[State.SETTLED] * (1 + made)]
+    assert [one.state for one in await first.entries()] == states
 
 
 async def test_a_write_that_names_its_version_is_not_repeated_after_a_conflict(

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from safeapply.cli import main
+from safeapply.plans.records import record_name
 from safeapply.resources.objects import GroupKind, Namespace
 from safeapply.resources.plurals import plural_of
 from safeapply.sandbox.apiserver import Access, service_account
@@ -122,7 +123,20 @@ def cases(
                     for verb in one["verbs"]:
                         left = deepcopy(documents)
                         left[number]["rules"][index : index + 1] = without(one, resource, verb)
-                        yield (verb, named(one, resource), document["metadata"].get("namespace", "")), left
+                        space = document["metadata"].get("namespace", "")
+                        if not any(grants(other, verb, one, resource, space) for other in left):
+                            yield (verb, named(one, resource), space), left
+
+
+def grants(document: Mapping[str, Any], verb: str, rule: Mapping[str, Any], resource: str, space: str) -> bool:
+    """Tell whether a role gives a right on all objects, which one on some of them then adds nothing to."""
+    return document["metadata"].get("namespace", "") == space and any(
+        verb in one["verbs"]
+        and resource in one["resources"]
+        and one["apiGroups"] == rule["apiGroups"]
+        and "resourceNames" not in one
+        for one in document.get("rules", ())
+    )
 
 
 def without(rule: Mapping[str, Any], resource: str, verb: str) -> list[dict[str, Any]]:
@@ -177,7 +191,7 @@ def test_a_lease_in_another_namespace_takes_rights_there(cluster: Cluster) -> No
 
 
 def test_in_general_the_rights_are_those_for_all_that_configures_a_mesh(cluster: Cluster) -> None:
-    """Without files; no right on Secrets, on workloads only to list them, on ConfigMaps to read Istio's own."""
+    """Without files; of Secrets only one's own records, of workloads only lists, of ConfigMaps Istio's own."""
     documents = printed(cluster)
     granted(cluster, documents)
     directory = files(cluster.directory / "wanted", rule("reviews", "v1", "v2"))
@@ -186,7 +200,10 @@ def test_in_general_the_rights_are_those_for_all_that_configures_a_mesh(cluster:
     assert all("*" not in (*one["verbs"], *one["resources"], *one["apiGroups"]) for one in rules)
     core = {resource: one["verbs"] for one in rules if one["apiGroups"] == [""] for resource in one["resources"]}
     asked = {"services": ["list"], "pods": ["list", "watch"], "pods/portforward": ["get", "create"]}
-    assert core == {**asked, "configmaps": ["get"], "namespaces": ["list"]}
+    records = {"secrets": ["get", "create", "patch"]}
+    assert core == {**asked, **records, "configmaps": ["get"], "namespaces": ["list"]}
+    names = [one.get("resourceNames") for one in rules if "secrets" in one["resources"]]
+    assert names == [[record_name(ROBOT.name)]]
     spaces = [one["metadata"].get("namespace") for one in documents if "configmaps" in str(one.get("rules"))]
     assert spaces == ["istio-system"]
 

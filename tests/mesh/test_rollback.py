@@ -27,7 +27,7 @@ KINDS = (
     *(GroupKind(NETWORKING, kind) for kind in ("VirtualService", "DestinationRule", "Gateway", "ServiceEntry")),
     GroupKind("", "Service"),
 )
-RECORD = GroupKind("apps", "ControllerRevision")
+RECORD = GroupKind("", "Secret")
 STABLE = "outbound|9080|stable|reviews.default.svc.cluster.local"
 APPLY = ("apply", "-f", str(EXAMPLE / "desired"), "--yes", "--soak", "0")
 
@@ -99,8 +99,8 @@ async def test_a_rollout_that_takes_too_long_goes_back_by_itself_where_that_is_a
         assert "is still warming" in result.err
         assert result.err.rstrip().endswith("rolled back: everything is as the rollout found it")
         assert specs(mesh) == start
-        states = [one["metadata"]["annotations"]["safeapply/state"] for one in mesh.store.list(RECORD)]
-        assert states == ["rolled-back"]
+        states = [one["metadata"]["labels"].get("safeapply/state") for one in mesh.store.list(RECORD)]
+        assert states == [None, "rolled-back"]
 
 
 async def test_the_way_there_and_back_is_one_document_and_one_stream() -> None:
@@ -132,7 +132,7 @@ async def test_a_proxy_that_does_not_count_does_not_bar_the_way_back() -> None:
 
 
 async def test_without_a_record_nothing_is_kept() -> None:
-    """Whoever may not write ControllerRevisions, or does not want to, does without."""
+    """Whoever may not write Secrets, or does not want to, does without."""
     async with Mesh(scene()) as mesh:
         assert (await command(mesh, *APPLY, "--no-record")).code == 0
         assert mesh.store.list(RECORD) == ()

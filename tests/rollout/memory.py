@@ -23,6 +23,8 @@ from safeapply.xds.health import HEALTH
 from safeapply.xds.questions import READY
 
 CONTROL = "BlackHoleCluster"
+MAKERS = frozenset({"safeapply-lock", "safeapply-record-maker"})
+"""Field managers that own nothing of what they make."""
 OUTDATED = "2026-01-01T00:00:00.000Z"
 
 
@@ -234,9 +236,9 @@ class MemoryCluster:
 
     async def apply(self, resource: Resource, *, dry_run: bool = False, manager: str = "") -> Resource:
         """Write an object, if its resourceVersion allows."""
-        assert manager in {"", "safeapply-applyset", "safeapply-lock", "safeapply-record"}
+        assert manager in {"", "safeapply-applyset", "safeapply-record", *MAKERS}
         await asyncio.sleep(0)
-        if manager == "safeapply-lock" and resource.id in self.objects:
+        if manager in MAKERS and resource.id in self.objects:
             return self.objects[resource.id]
         if resource.id.name == self.refuses:
             raise RejectedError(str(resource.id), "admission said no")

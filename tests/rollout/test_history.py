@@ -124,7 +124,7 @@ class TestARecordOfOnesOwn:
         cluster = MemoryCluster()
         for value in ("before", "between", "nearly"):
             await history(cluster).begin((found("a", value),))
-        assert len([write for write in cluster.writes if "safeapply" in write]) == 2
+        assert len([write for write in cluster.writes if "safeapply" in write]) == 4
 
     async def test_a_settled_rollout_is_followed_by_findings_of_its_own_and_gone_back_to_in_turn(self) -> None:
         """The newest first; when nothing is left, that is said."""
@@ -462,7 +462,7 @@ SPACES = st.sampled_from([Namespace(""), ROOT, DEFAULT, SHOP])
 KINDS = st.sampled_from(
     [("", "ConfigMap"), ("", "Service"), ("networking.istio.io", "VirtualService"), ("", "Secret")]
 )
-IDS = st.builds(lambda kind, space, name: ResourceId(*kind, space, name), KINDS, SPACES, NAMES)
+IDS = st.builds(lambda kind, space, name: ResourceId(kind[0], kind[1], space, name), KINDS, SPACES, NAMES)
 
 
 @st.composite

@@ -24,6 +24,9 @@ from safeapply.rollout.events import Queued
 
 __all__ = ["Hold", "Lock", "held"]
 
+HOLDER: Final = "safeapply"
+"""The field manager that holds the Lease. It takes every field, whoever wrote it: where somebody wrote to the Lease
+by other means, even once, every rollout would else be refused for good."""
 MAKER: Final = "safeapply-lock"
 """The field manager that makes the Lease, and owns nothing of what stands in it."""
 PROCESS: Final = "safeapply/process"
@@ -100,7 +103,7 @@ class Hold:
 
     async def _written(self, lease: Resource, acquired: datetime) -> Resource:
         wanted = _held(self.lock, self.clock, lease.resource_version, acquired=acquired)
-        return await self.cluster.apply(wanted)
+        return await self.cluster.apply(wanted, manager=HOLDER)
 
     def _left(self) -> float:
         """Return for how many seconds nobody else may take the Lease."""
@@ -141,7 +144,8 @@ async def _claim(lock: Lock, cluster: Cluster, clock: Clock, emit: Callable[[Que
         if lease.spec.get("holderIdentity") == lock.holder:
             return lease
         with suppress(ClusterChangedError):
-            return await cluster.apply(_held(lock, clock, lease.resource_version, acquired=clock.wall()))
+            wanted = _held(lock, clock, lease.resource_version, acquired=clock.wall())
+            return await cluster.apply(wanted, manager=HOLDER)
         await clock.sleep(AFTER_A_RACE)
     raise LockedError(f"other rollouts take {lock.id} again and again; run the command again")
 
@@ -225,7 +229,7 @@ async def _release(lock: Lock, cluster: Cluster) -> None:
     with suppress(ClusterError):
         lease = await cluster.get(lock.id)
         if lease is not None and lease.spec.get("holderIdentity") == lock.holder:
-            await cluster.apply(_lease(lock, {}, lease.resource_version))
+            await cluster.apply(_lease(lock, {}, lease.resource_version), manager=HOLDER)
 
 
 def _held(lock: Lock, clock: Clock, version: str, *, acquired: datetime) -> Resource:

@@ -14,7 +14,7 @@ import yaml
 
 from safeapply.cli import main
 from safeapply.plans.records import record_name
-from safeapply.resources.objects import GroupKind, Namespace
+from safeapply.resources.objects import GroupKind, Namespace, ResourceId
 from safeapply.resources.plurals import plural_of
 from safeapply.sandbox.apiserver import Access, service_account
 from safeapply.sandbox.apiserver.catalogue import BUILT_IN
@@ -188,6 +188,49 @@ def test_a_lease_in_another_namespace_takes_rights_there(cluster: Cluster) -> No
     granted(cluster, printed(cluster, "-f", directory, "--lock-namespace", "ops"))
     done = safeapply(cluster, *APPLY, "-f", directory, "--lock-namespace", "ops")
     assert done.code == 0, done.err
+
+
+def test_a_lease_that_somebody_wrote_by_hand_is_taken_when_it_is_free(cluster: Cluster) -> None:
+    """Whoever may hold it could else bar everybody from it for good, by writing to it once."""
+    lease = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "safeapply", "namespace": "istio-system"},
+        "spec": {"holderIdentity": "nobody", "leaseDurationSeconds": 1, "renewTime": "2020-01-01T00:00:00.000000Z"},
+    }
+
+    def write() -> None:
+        cluster.store.delete(ResourceId("coordination.k8s.io", "Lease", Namespace("istio-system"), "safeapply"))
+        cluster.store.create(lease, manager="kubectl-patch")
+
+    cluster.do(write)
+    for version in ("v1", "v2"):
+        directory = files(cluster.directory / version, rule("reviews", version))
+        granted(cluster, printed(cluster, "-f", directory))
+        done = safeapply(cluster, *APPLY, "-f", directory)
+        assert done.code == 0, done.err
+
+
+def test_each_user_gets_a_right_on_ones_own_records_and_a_group_none(cluster: Cluster) -> None:
+    """By name, in a Role of its own: several who share a Role would share their records."""
+    directory = files(cluster.directory / "wanted", rule("reviews", "v1"))
+    said = safeapply(cluster, "rbac", "-f", directory, "--user", "alice", "--user", "bob", "--group", "ops")
+    documents = list(yaml.safe_load_all(said.out))
+    bound = {
+        (one["roleRef"]["name"], *(subject["name"] for subject in one["subjects"]))
+        for one in documents
+        if one["kind"] == "RoleBinding" and one["metadata"]["name"] != "safeapply"
+    }
+    assert bound == {(record_name(user), user) for user in ("alice", "bob")}
+    named = {
+        (one["metadata"]["namespace"], one["metadata"]["name"], *rule_["resourceNames"])
+        for one in documents
+        for rule_ in one.get("rules", ())
+        if rule_["resources"] == ["secrets"]
+    }
+    users = [record_name(user) for user in ("alice", "bob")]
+    assert named == {(space, name, name) for space in ("default", "istio-system") for name in users}
+    assert "# No right to keep records is here" in said.out
 
 
 def test_in_general_the_rights_are_those_for_all_that_configures_a_mesh(cluster: Cluster) -> None:

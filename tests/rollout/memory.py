@@ -236,7 +236,7 @@ class MemoryCluster:
 
     async def apply(self, resource: Resource, *, dry_run: bool = False, manager: str = "") -> Resource:
         """Write an object, if its resourceVersion allows."""
-        assert manager in {"", "safeapply-applyset", "safeapply-record", *MAKERS}
+        assert manager in {"", "safeapply", "safeapply-applyset", "safeapply-record", *MAKERS}
         await asyncio.sleep(0)
         if manager in MAKERS and resource.id in self.objects:
             return self.objects[resource.id]

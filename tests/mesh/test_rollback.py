@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 import sys
@@ -12,7 +14,13 @@ from typing import Any
 
 import pytest
 
-from safeapply.resources.objects import GroupKind
+from safeapply.adapters.access import ClusterAccess
+from safeapply.adapters.clock import SystemClock
+from safeapply.adapters.connection import connected
+from safeapply.adapters.kube import KubeCluster
+from safeapply.plans.found import Found
+from safeapply.resources.objects import GroupKind, Namespace, ResourceId
+from safeapply.rollout.history import History
 from safeapply.sandbox.delays import Delays, Span
 from safeapply.sandbox.loading import read_documents
 from safeapply.sandbox.mesh import Mesh, Scene
@@ -99,8 +107,87 @@ async def test_a_rollout_that_takes_too_long_goes_back_by_itself_where_that_is_a
         assert "is still warming" in result.err
         assert result.err.rstrip().endswith("rolled back: everything is as the rollout found it")
         assert specs(mesh) == start
-        states = [one["metadata"]["labels"].get("safeapply/state") for one in mesh.store.list(RECORD)]
-        assert states == [None, "rolled-back"]
+        assert states(mesh) == ["rolled-back"]
+
+
+async def test_a_run_that_goes_on_goes_back_to_where_the_stopped_one_began() -> None:
+    """What the first has changed is no finding of the second, and it is the second that takes it back."""
+    async with Mesh(scene()) as mesh:
+        start = specs(mesh)
+        mesh.control_plane.withhold_eds([STABLE])
+        assert (await command(mesh, *APPLY, "--timeout", "2s")).code == 3
+        assert specs(mesh) != start
+        result = await command(mesh, *APPLY, "--timeout", "2s", "--on-timeout", "rollback")
+        assert (result.code, states(mesh)) == (3, ["rolled-back"]), result.err
+        assert specs(mesh) == start
+
+
+async def test_a_run_does_not_go_back_from_another_rollout_that_was_stopped() -> None:
+    """They share a user and a record, and no object: the other's way back stays for `safeapply rollback`."""
+    async with Mesh(scene()) as mesh:
+        start = specs(mesh)
+        settings = ResourceId("", "ConfigMap", Namespace("default"), "settings")
+        document = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": settings.name, "namespace": settings.namespace},
+        }
+        mesh.store.create({**document, "data": {"key": "after"}}, manager="safeapply")
+        async with connected(ClusterAccess(str(mesh.kubeconfig))) as connection:
+            records = History(KubeCluster(connection), SystemClock(), Namespace("istio-system"), "bob")
+            before = Found(settings, {**document, "data": {"key": "before"}}, there=True)
+            await records.begin((before,))
+        mesh.control_plane.withhold_eds([STABLE])
+        result = await command(mesh, *APPLY, "--timeout", "2s", "--on-timeout", "rollback")
+        assert (result.code, states(mesh), specs(mesh)) == (3, ["under-way"], start), result.err
+        assert (mesh.store.get(settings) or {})["data"] == {"key": "after"}
+        back = await command(mesh, "rollback", "--yes", "--soak", "0")
+        assert (back.code, states(mesh), specs(mesh)) == (0, ["rolled-back"], start), back.err
+        assert (mesh.store.get(settings) or {})["data"] == {"key": "before"}
+
+
+async def test_a_forged_record_leads_nowhere() -> None:
+    """A ClusterRoleBinding to write and a Service to delete, in a ControllerRevision that anybody may have made."""
+    async with Mesh(scene()) as mesh:
+        start = specs(mesh)
+        binding = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding"}
+        evil = {
+            **binding,
+            "metadata": {"name": "evil"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": "evil", "namespace": "default"}],
+        }
+        objects = [
+            {
+                "id": ["rbac.authorization.k8s.io", "ClusterRoleBinding", "", "evil"],
+                "there": True,
+                "document": evil,
+            },
+            {"id": ["", "Service", "default", "reviews"], "there": False, "document": None},
+        ]
+        text = json.dumps({"formatVersion": "1", "objects": objects}).encode()
+        annotations = {"safeapply/state": "under-way", "safeapply/by": "me", "safeapply/at": "now"}
+        revision = {
+            "apiVersion": "apps/v1",
+            "kind": "ControllerRevision",
+            "metadata": {
+                "name": "safeapply-1",
+                "namespace": "istio-system",
+                "labels": {"app.kubernetes.io/managed-by": "safeapply"},
+                "annotations": annotations,
+            },
+            "revision": 1,
+            "data": {"found": base64.b64encode(gzip.compress(text)).decode()},
+        }
+        mesh.store.create(revision)
+        back = await command(mesh, "rollback", "--yes")
+        assert (back.code, "they are not read: kubectl delete controllerrevisions" in back.err) == (2, True), (
+            back.err
+        )
+        mesh.control_plane.withhold_eds([STABLE])
+        result = await command(mesh, *APPLY, "--timeout", "2s", "--on-timeout", "rollback")
+        assert (result.code, specs(mesh)) == (3, start), result.err
+        assert mesh.store.list(GroupKind("rbac.authorization.k8s.io", "ClusterRoleBinding")) == ()
 
 
 async def test_the_way_there_and_back_is_one_document_and_one_stream() -> None:
@@ -136,6 +223,12 @@ async def test_without_a_record_nothing_is_kept() -> None:
     async with Mesh(scene()) as mesh:
         assert (await command(mesh, *APPLY, "--no-record")).code == 0
         assert mesh.store.list(RECORD) == ()
+
+
+def states(mesh: Mesh) -> list[str]:
+    """Return what became of the newest rollout of each user."""
+    labels = [one["metadata"].get("labels") or {} for one in mesh.store.list(RECORD)]
+    return [one["safeapply/state"] for one in labels if "safeapply/state" in one]
 
 
 def specs(mesh: Mesh) -> Mapping[str, Any]:

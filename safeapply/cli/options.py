@@ -136,8 +136,8 @@ LockNamespace: TypeAlias = Annotated[
     typer.Option(
         "--lock-namespace",
         metavar="NAMESPACE",
-        help="Where the Lease is that keeps two rollouts apart, and what is recorded of them; the same for all who roll "
-        "out to a mesh.",
+        help="Where the Lease is that keeps two rollouts apart, and what is recorded of them; the same for all who "
+        "roll out to a mesh.",
         show_default="Istio's root namespace",
     ),
 ]

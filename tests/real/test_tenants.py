@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from safeapply.plans.records import record_name
-from tests.real.mesh import SYSTEM, Mesh, Result
+from tests.real.controlplane import until
+from tests.real.mesh import SYSTEM, Mesh, Result, ended
 from tests.real.record import LINES
 
 RUNS = count(1)
@@ -54,8 +55,17 @@ class Team:
         """Let the files say this."""
         host = f"reviews.{self.name}.svc.cluster.local"
         subset = {"name": version, "labels": {"version": version}}
+        port = {"name": "http", "port": 9080}
+        route = {"destination": {"host": host, "subset": version}}
         documents = [
             self._document("v1", "ConfigMap", "settings", data={"version": version}),
+            self._document("v1", "Service", "reviews", spec={"selector": {"app": "reviews"}, "ports": [port]}),
+            self._document(
+                "networking.istio.io/v1",
+                "VirtualService",
+                "reviews",
+                spec={"hosts": [host], "http": [{"route": [route]}]},
+            ),
             self._document(
                 "networking.istio.io/v1", "DestinationRule", "reviews", spec={"host": host, "subsets": [subset]}
             ),
@@ -80,6 +90,11 @@ class Team:
     def version(self) -> str:
         """Return the version that is live."""
         return str(self.mesh.get("configmap", "settings", namespace=self.name)["data"]["version"])
+
+    def subsets(self) -> list[str]:
+        """Return the subsets that are live."""
+        rule = self.mesh.get("destinationrule", "reviews", namespace=self.name)
+        return sorted(subset["name"] for subset in rule["spec"]["subsets"])
 
     def kubectl(self, *arguments: str, given: object = None) -> str:
         """Run kubectl as the account, and return what came of it: done, forbidden, or what else was wrong."""
@@ -243,18 +258,46 @@ def test_who_waits_for_the_other_team_goes_on_when_the_lease_is_free(teams: tupl
     """A Lease that is held keeps a rollout waiting, and costs it nothing else."""
     red, blue = teams
     red.rolled_out("v1")
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    spec = {"holderIdentity": "blue", "leaseDurationSeconds": 3600, "renewTime": now, "acquireTime": now}
-
-    def lease(**content: Any) -> None:
-        patch = json.dumps({"spec": content})
-        place = ("--namespace", SYSTEM, "--type=merge", "-p", patch)
-        assert blue.kubectl("patch", "lease", "safeapply", *place) == DONE
-
-    lease(**spec)
+    take(blue)
     waited = red.apply("v2", "--lock-timeout", "1s")
     assert (waited.code, "blue is rolling out to this mesh" in waited.err) == (6, True), waited.err
     assert red.version() == "v1"
-    lease(**dict.fromkeys(spec))
+    free(blue)
     red.rolled_out("v2")
     assert red.version() == "v2"
+
+
+def test_who_loses_the_lease_half_way_stops_and_goes_on_when_it_is_free(teams: tuple[Team, Team]) -> None:
+    """The other team takes it while a step waits: nothing more is written, and the same command does the rest."""
+    red, blue = teams
+    red.rolled_out("v1")
+    red.wants("v2")
+    apply = ("apply", "-f", str(red.files), "--yes", "--soak", "20s")
+    rollout = red.mesh.command(*apply, kubeconfig=red.kubeconfig)
+    until(lambda: red.subsets() == ["v1", "v2"], "the rollout has widened")
+    take(blue)
+    stopped = ended(rollout)
+    assert (stopped.code, "was taken over by another rollout" in stopped.err) == (6, True), stopped.err
+    assert red.subsets() == ["v1", "v2"]
+    free(blue)
+    red.rolled_out("v2")
+    assert red.subsets() == ["v2"]
+    back = red.safeapply("rollback", "--yes", "--soak", "0")
+    assert (back.code, red.subsets()) == (0, ["v1"]), back.err
+
+
+def take(team: Team) -> None:
+    """Hold the Lease for an hour, as a team's account may."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    lease(team, holderIdentity="blue", leaseDurationSeconds=3600, renewTime=now, acquireTime=now)
+
+
+def free(team: Team) -> None:
+    """Give the Lease back."""
+    lease(team, **dict.fromkeys(("holderIdentity", "leaseDurationSeconds", "renewTime", "acquireTime")))
+
+
+def lease(team: Team, **content: Any) -> None:
+    """Write to the Lease by kubectl."""
+    place = ("--namespace", SYSTEM, "--type=merge", "-p", json.dumps({"spec": content}))
+    assert team.kubectl("patch", "lease", "safeapply", *place) == DONE

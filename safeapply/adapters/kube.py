@@ -102,6 +102,11 @@ class KubeCluster:
         """
         body, doing = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}, "say who asks"
         reply = await self.connection.request("POST", WHO, body=body)
+        if reply.status == NOT_FOUND:
+            raise ClusterError(
+                "the API server does not say who asks, as Kubernetes does since 1.28, and records go by user: "
+                "give --no-record"
+            )
         name = read(_done(reply, doing).document, SubjectReview, doing).status.user_info.username
         if not name:
             raise ClusterError("the API server takes the user of this kubeconfig for nobody; log in")

@@ -272,3 +272,12 @@ async def test_a_list_whose_first_parts_are_forgotten_begins_anew(
     listed = await kube.list([kind])
     assert [one.id.name for one in listed] == ["a", "c", "d", "e"]
     assert [sorted(query) for query in parts] == [["limit"], ["continue", "limit"], []]
+
+
+async def test_a_server_that_does_not_say_who_asks_keeps_no_records(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is too old: what to do is in the sentence."""
+    monkeypatch.setattr(kube_adapter, "WHO", "/apis/authentication.k8s.io/v1beta9/selfsubjectreviews")
+    with pytest.raises(ClusterError, match="records go by user: give --no-record"):
+        await history(connection).begin(found("before"))

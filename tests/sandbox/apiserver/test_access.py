@@ -154,6 +154,22 @@ def test_impersonation_is_a_right_of_its_own(guarded: Cluster) -> None:
     )
 
 
+def test_a_user_may_ask_who_it_is(guarded: Cluster) -> None:
+    """The server says it, whatever the client claims; whoever acts as another is that one, and nobody is none."""
+    path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    review = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "SelfSubjectReview",
+        "status": {"userInfo": {"username": "kubernetes-admin"}},
+    }
+    robot = "system:serviceaccount:default:robot"
+    asked_as = [("dev", {}), ("robot", {}), ("root", {"Impersonate-User": "dev"})]
+    answers = [asked(guarded, "POST", path, review, by=by, **more) for by, more in asked_as]
+    names = [answer.body["status"]["userInfo"]["username"] for answer in answers]
+    assert ([answer.code for answer in answers], names) == ([201] * 3, ["dev", robot, "dev"])
+    assert guarded.ask("POST", path, review).code == 403
+
+
 def test_a_user_may_ask_what_it_may(guarded: Cluster, tmp_path: Path) -> None:
     """A review of its own rights, by the official client; nobody needs a right for it."""
     granted(guarded, rights(["list"], ["configmaps"]))

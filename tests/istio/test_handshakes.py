@@ -142,8 +142,9 @@ def test_a_pod_without_a_sidecar_takes_no_mtls() -> None:
 
 @pytest.mark.parametrize("label", ["", ", security.istio.io/tlsMode: disabled"], ids=["no label", "disabled"])
 def test_a_sidecar_without_the_injectors_mark_is_sent_plaintext(label: str) -> None:
-    """Istio's clients go by the label alone, while the Envoy enforces what the policy says: STRICT cuts them off."""
-    pod = BARE.replace("app: web}", f"app: web{label}}}").replace("{name: web}]", "{name: web}, {name: istio-proxy}]")
+    """Clients go by the label alone, while the Envoy enforces what the policy says: STRICT cuts them off."""
+    labelled = BARE.replace("app: web}", f"app: web{label}}}")
+    pod = labelled.replace("{name: web}]", "{name: web}, {name: istio-proxy}]")
     shakes = snapshot(SERVICE + pod + policy("STRICT"))
     assert (modes(shakes), sent(shakes)) == ({Mode.STRICT}, {Sent.PLAINTEXT})
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from safeapply.errors import SandboxError
-from safeapply.sandbox.states import State, directory_of, is_running, read_state
+from safeapply.sandbox.identity import is_ours
+from safeapply.sandbox.states import LOG_FILE, State, directory_of, is_running, open_log, read_state
 
 __all__ = ["down", "down_command", "up"]
 
 UP_SECONDS = 90.0
 DOWN_SECONDS = 15.0
 LOOK_SECONDS = 0.05
-LOG_FILE = "log"
 
 
 def up(name: str, *, live: Sequence[Path], options: Mapping[str, Any]) -> State:
@@ -34,9 +34,8 @@ def up(name: str, *, live: Sequence[Path], options: Mapping[str, Any]) -> State:
     directory = directory_of(name)
     if is_running(directory):
         raise SandboxError(f"the sandbox {name} is running already; stop it with: {down_command(name)}")
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     order = {"name": name, "live": [str(path.resolve()) for path in live], **options}
-    with (directory / LOG_FILE).open("wb") as log:
+    with open_log(directory) as log:
         process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", "safeapply.sandbox.daemon", json.dumps(order)],
             stdin=subprocess.DEVNULL,
@@ -65,7 +64,7 @@ def down(name: str) -> bool:
         if is_running(directory):
             raise SandboxError(f"the sandbox {name} is still starting; try again in a moment")
         return False
-    if not _ended(state.pid):
+    if not _ended(state, directory):
         raise SandboxError(f"the sandbox {name} (process {state.pid}) does not end; see {directory / LOG_FILE}")
     return True
 
@@ -75,16 +74,34 @@ def down_command(name: str) -> str:
     return "safeapply sandbox down" + ("" if name == "default" else f" --name {name}")
 
 
-def _ended(pid: int) -> bool:
-    """Ask a process to end, and tell whether it did so in time: a pidfd becomes readable when it has."""
-    with contextlib.suppress(ProcessLookupError):
-        process = os.pidfd_open(pid)
-        try:
+def _ended(state: State, directory: Path) -> bool:
+    """Ask a process to end, and tell whether it did so in time: a pidfd becomes readable when it has.
+
+    Raises:
+        SandboxError: it is not known to be the one that was started.
+    """
+    try:
+        process = os.pidfd_open(state.pid)
+    except (OSError, OverflowError, ValueError) as error:
+        if not is_running(directory):
+            return True
+        raise _not_ours(state, directory) from error
+    try:
+        # Looked at while it is held: the number cannot be given away in between.
+        if not is_ours(state.pid, state.process):
+            raise _not_ours(state, directory)
+        with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(process, signal.SIGTERM)
-            return bool(select.select([process], [], [], DOWN_SECONDS)[0])
-        finally:
-            os.close(process)
-    return True
+        return bool(select.select([process], [], [], DOWN_SECONDS)[0])
+    finally:
+        os.close(process)
+
+
+def _not_ours(state: State, directory: Path) -> SandboxError:
+    return SandboxError(
+        f"process {state.pid} is not the sandbox {state.name} that was started, so it was not ended; another "
+        f"process holds {directory}: see who by `fuser {directory}/lock`, end it, and delete the directory"
+    )
 
 
 def _serving(process: subprocess.Popen[bytes], directory: Path) -> State:
@@ -102,5 +119,5 @@ def _serving(process: subprocess.Popen[bytes], directory: Path) -> State:
 
 
 def _last_words(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     return lines[-1].removeprefix("error: ") if lines else f"the sandbox ended without a word; see {log}"

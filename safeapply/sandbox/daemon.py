@@ -16,10 +16,11 @@ from typing import Any
 
 from safeapply.errors import SafeApplyError
 from safeapply.sandbox.delays import Delays, Span
+from safeapply.sandbox.identity import identity_of
 from safeapply.sandbox.interrupts import InterruptedBySignal, run_until_signalled
 from safeapply.sandbox.loading import read_documents
 from safeapply.sandbox.mesh import Mesh, Scene
-from safeapply.sandbox.states import STATE_FILE, State, directory_of, lock, write_state
+from safeapply.sandbox.states import State, directory_of, lock, write_kubeconfig, write_state
 
 __all__ = ["main"]
 
@@ -32,11 +33,7 @@ def main() -> None:
     directory = directory_of(order["name"])
     try:
         with lock(directory):
-            try:
-                run_until_signalled(_serve(order, directory))
-            finally:
-                for name in (STATE_FILE, "kubeconfig"):
-                    (directory / name).unlink(missing_ok=True)
+            run_until_signalled(_serve(order, directory))
     except SafeApplyError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
@@ -54,8 +51,7 @@ async def _serve(order: dict[str, Any], directory: Path) -> None:
         mutual_tls=order["mutual_tls"],
     )
     async with Mesh(scene) as mesh:
-        kubeconfig = directory / "kubeconfig"
-        kubeconfig.write_text(mesh.kubeconfig.read_text())
+        kubeconfig = write_kubeconfig(directory, mesh.kubeconfig.read_text())
         write_state(directory, _state(order["name"], mesh, kubeconfig))
         while kubeconfig.exists() and mesh.run.exists():  # noqa: ASYNC110 - files have no events
             await asyncio.sleep(LOOK_SECONDS)
@@ -66,6 +62,7 @@ def _state(name: str, mesh: Mesh, kubeconfig: Path) -> State:
     return State(
         name=name,
         pid=os.getpid(),
+        process=identity_of(os.getpid()),
         server=mesh.api.url,
         kubeconfig=str(kubeconfig),
         run=str(mesh.run),

@@ -10,7 +10,7 @@ from safeapply.errors import SandboxError, UsageError
 from safeapply.sandbox.states import State, directory_of, is_running, lock, read_state, write_state
 
 STATE = State(
-    name="default", pid=1, server="http://127.0.0.1:1", kubeconfig="/k", run="/r", proxies=1, replicas=2, seed=1,
+    name="default", pid=1, process="boot/1", server="http://127.0.0.1:1", kubeconfig="/k", run="/r", proxies=1, replicas=2, seed=1,
     lag="0s", push="0s", since="2026-01-01T00:00:00Z",
 )  # fmt: skip
 
@@ -28,8 +28,8 @@ def test_a_sandbox_lives_as_long_as_it_holds_the_lock(tmp_path: Path) -> None:
 
 def test_two_of_one_name_do_not_run(tmp_path: Path) -> None:
     """The second is told how to stop the first."""
-    with lock(tmp_path), pytest.raises(SandboxError, match="sandbox down"):
-        lock(tmp_path)
+    with lock(tmp_path), pytest.raises(SandboxError, match="sandbox down"), lock(tmp_path):
+        pass
 
 
 def test_directories_follow_the_users_runtime_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -38,6 +38,8 @@ def test_directories_follow_the_users_runtime_directory(monkeypatch: pytest.Monk
     assert directory_of("a") == tmp_path / "safeapply" / "a"
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert directory_of("a").parent.name.startswith("safeapply-")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "relative")
+    assert directory_of("a").is_absolute()
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "A", "-a", "x" * 40])

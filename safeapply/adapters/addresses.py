@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from safeapply.adapters.admin import AdminPorts
+from safeapply.adapters.bounded import read_file
 from safeapply.adapters.lines import HttpLine, Line, StreamPipe, TunnelError
 from safeapply.errors import UsageError
 from safeapply.istio.proxies import Proxy
@@ -33,8 +34,8 @@ def read_addresses(path: Path) -> Mapping[str, str]:
         UsageError: it cannot be read, or some lines make no sense; all of them are named.
     """
     try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_file(str(path)).decode().splitlines()
+    except (OSError, ValueError) as error:
         raise UsageError(f"the addresses of the proxies cannot be read from {path}: {error}") from error
     found, faults = dict[str, str](), list[str]()
     for number, words in _lines(lines):

@@ -15,6 +15,7 @@ import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
+from safeapply.adapters.keyfiles import told
 from safeapply.errors import ClusterError
 
 __all__ = ["ShownCertificate", "opened"]
@@ -29,7 +30,8 @@ def opened(settings: Configuration) -> ApiClient:
     try:
         return ApiClient(settings)
     except (ssl.SSLError, OSError) as error:
-        named = ", ".join(str(one) for one in (settings.ssl_ca_cert, settings.cert_file, settings.key_file) if one)
+        shown = (settings.ssl_ca_cert, settings.cert_file, settings.key_file)
+        named = ", ".join(dict.fromkeys(told(str(one)) for one in shown if one))
         raise ClusterError(
             f"TLS cannot be set up with {named} ({error.strerror or error}); check the kubeconfig and the flags"
         ) from error

@@ -17,6 +17,7 @@ from kubernetes.aio.config.kube_config import load_kube_config_from_dict
 
 from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.kubeconfig import chosen, merged
+from safeapply.adapters.keyfiles import kept_in_memory
 from safeapply.adapters.plugins import obtained
 from safeapply.errors import ClusterError
 
@@ -89,6 +90,8 @@ async def _identify(configuration: Configuration, access: ClusterAccess) -> Iden
         rest = {key: value for key, value in found.user.items() if key != "exec"}
         document["users"][0]["user"], expires = {**rest, **credential.user}, credential.expires
     try:
+        for one, kind in ((document["users"][0], "user"), (document["clusters"][0], "cluster")):
+            one[kind] = kept_in_memory(one[kind], configuration)
         await load_kube_config_from_dict(document, client_configuration=configuration)
     except (ConfigException, OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from safeapply.adapters.bounded import read_file, read_stream
 from safeapply.errors import Fault, ManifestsError
 from safeapply.resources.sources import STDIN, SourceText
 
@@ -20,7 +21,7 @@ __all__ = ["read_sources"]
 EXTENSIONS: Final = (".json", ".yaml", ".yml")
 
 
-def read_sources(paths: Sequence[str], *, recursive: bool, stdin: BinaryIO) -> tuple[SourceText, ...]:
+def read_sources(paths: Sequence[str], *, recursive: bool, stdin: BinaryIO | None) -> tuple[SourceText, ...]:
     """Return the texts of all paths, each file once, in the order given.
 
     Raises:
@@ -34,10 +35,13 @@ def read_sources(paths: Sequence[str], *, recursive: bool, stdin: BinaryIO) -> t
     return tuple(result for result in results if isinstance(result, SourceText))
 
 
-def _read(path: str, *, recursive: bool, stdin: BinaryIO, seen: set[str]) -> Iterator[SourceText | Fault]:
+def _read(path: str, *, recursive: bool, stdin: BinaryIO | None, seen: set[str]) -> Iterator[SourceText | Fault]:
     """Read what one ``-f`` names; ``seen`` holds the real paths that were read before."""
     if path.startswith(("http://", "https://")):
         yield Fault(path, 0, f"URLs are not supported yet; try: curl -fsSL {path} | safeapply ... -f -")
+        return
+    if "\0" in path:
+        yield Fault(path.replace("\0", "\\0"), 0, "no name of a file holds a zero byte")
         return
     for name in _names(path, recursive=recursive):
         if isinstance(name, Fault):
@@ -75,10 +79,21 @@ def _below(root: str, *, recursive: bool, faults: list[Fault]) -> Iterator[str]:
         yield from (os.path.join(folder, name) for name in sorted(files) if name.endswith(EXTENSIONS))  # noqa: PTH118 - keeps "./" as the user wrote it
 
 
-def _text(name: str, stdin: BinaryIO) -> SourceText | Fault:
+def _text(name: str, stdin: BinaryIO | None) -> SourceText | Fault:
+    if name == STDIN:
+        return _from_stdin(stdin)
     try:
-        return SourceText(name, stdin.read() if name == STDIN else Path(name).read_bytes())
+        return SourceText(name, read_file(name))
     except FileNotFoundError:
         return Fault(name, 0, "the path does not exist; check the -f flags")
     except OSError as error:
-        return Fault(name, 0, f"the file cannot be read: {error.strerror}")
+        return Fault(name, 0, f"the file cannot be read: {error.strerror or error}")
+
+
+def _from_stdin(stdin: BinaryIO | None) -> SourceText | Fault:
+    if stdin is None:
+        return Fault(STDIN, 0, "standard input is closed; name files instead")
+    try:
+        return SourceText(STDIN, read_stream(stdin))
+    except OSError as error:
+        return Fault(STDIN, 0, f"standard input cannot be read: {error.strerror or error}")

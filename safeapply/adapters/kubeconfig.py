@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from safeapply.adapters.access import ClusterAccess
+from safeapply.adapters.bounded import read_file
 from safeapply.errors import ClusterError
 
 __all__ = ["Chosen", "chosen", "merged"]
@@ -144,8 +145,8 @@ def _user(files: Merged, access: ClusterAccess, name: str | None) -> Entry:
 
 def _read(path: Path) -> Entry:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = yaml.safe_load(read_file(str(path)).decode())
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
         raise _unusable(str(path), str(reason)) from error
     if not isinstance(document, dict | None):

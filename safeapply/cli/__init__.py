@@ -11,6 +11,7 @@ import sys
 
 import typer
 
+from safeapply.cli.endings import EndedBySignal, ending_in_order, secure_streams
 from safeapply.errors import SafeApplyError
 
 __all__ = ["main"]
@@ -28,13 +29,41 @@ def main() -> None:
     if os.path.expanduser("~") == "~":  # noqa: PTH111  Path raises instead
         # A user without home and name, as in many containers: the Kubernetes client cannot even be imported.
         os.environ["HOME"] = "/"
+    secure_streams()
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    """Run the command that the arguments name, and return how it ended."""
     try:
-        _app()(prog_name=_called())
+        with ending_in_order():
+            code = _called_app()
+            sys.stdout.flush()
     except SafeApplyError as error:
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
+        return error.exit_code
+    except EndedBySignal as ended:
+        return ended.exit_code
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
+    except OSError as error:
+        sys.stderr.write(f"error: {_told(error)}\n")
+        return SafeApplyError.exit_code
+    return code
+
+
+def _called_app() -> int:
+    try:
+        _app()(prog_name=_called())
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else SafeApplyError.exit_code if end.code else 0
+    return 0
+
+
+def _told(error: OSError) -> str:
+    """Return a fault of the machine as a sentence: what no part of the program has seen coming is output."""
+    what = error.filename or "standard output"
+    return f"{what}: {error.strerror or error}; what was printed so far is not all of it"
 
 
 def _called() -> str:

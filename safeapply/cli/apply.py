@@ -70,7 +70,7 @@ def apply(  # noqa: PLR0913  one parameter for each option
     from safeapply.errors import UsageError
 
     files, pruning, phases = (
-        Files(filename, recursive, namespace, kustomize=kustomize),
+        Files(filename, recursive, namespace, kustomize=kustomize).loaded(),
         Pruning(prune, selector, applyset),
         phases_of(phase),
     )
@@ -121,7 +121,7 @@ def delete(  # noqa: PLR0913  one parameter for each option
     from safeapply.commands.planning import Wanted
 
     files, root, soak = (
-        Files(filename, recursive, namespace, kustomize=kustomize),
+        Files(filename, recursive, namespace, kustomize=kustomize).loaded(),
         carrying.istio_namespace,
         carrying.soak_seconds,
     )

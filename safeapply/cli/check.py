@@ -81,7 +81,7 @@ def check(  # noqa: PLR0913  one parameter for each option
         raise UsageError(
             f"--tls shows a table, not findings; it goes with -o text and -o json, not with {output.value}"
         )
-    files = Files(filename, recursive, namespace, kustomize=kustomize)
+    files = Files(filename, recursive, namespace, kustomize=kustomize).loaded()
     root = Namespace(istio_namespace)
     online = live == CLUSTER or (live is None and not files.named)
     looked = run_to_end(check_cluster(files, root, access.value)) if online else check_files(files, live, root)

@@ -75,7 +75,7 @@ def plan(  # noqa: PLR0913  one parameter for each option
         raise UsageError(
             "--out saves a whole plan for a cluster; it goes neither with --live nor with --explain nor --phase"
         )
-    files, seconds = Files(filename, recursive, namespace, kustomize=kustomize), seconds_of(soak, option="--soak")
+    files, seconds = Files(filename, recursive, namespace, kustomize=kustomize).loaded(), seconds_of(soak, option="--soak")
     asked: list[Wanted] = []
 
     pruning = Pruning(prune, selector, applyset)

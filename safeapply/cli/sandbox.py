@@ -11,7 +11,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from safeapply.errors import SandboxError
+from safeapply.adapters.textfiles import check_writable, replace_text
+from safeapply.errors import UsageError
 
 __all__ = ["app"]
 
@@ -155,6 +156,8 @@ def run(  # noqa: PLR0913  one parameter for each option
     from safeapply.sandbox.loading import files_of_command, read_documents
 
     require_command(command)
+    if report is not None:
+        _check(report)
     delays = Delays(lag=Span.parse(lag), push=Span.parse(delay))
     wanted = read_documents(desired if desired is not None else files_of_command(command))
     present = read_documents(live or ())
@@ -180,7 +183,10 @@ def run(  # noqa: PLR0913  one parameter for each option
     _summarise(document)
     typer.echo(json.dumps(document))
     if report is not None:
-        _write(report, document)
+        try:
+            replace_text(report, json.dumps(document, indent=2) + "\n")
+        except OSError as error:
+            typer.echo(f"warning: --report {report}: {error.strerror}; the result stands above", err=True)
     raise typer.Exit(result.exit_code)
 
 
@@ -204,8 +210,13 @@ def _summarise(document: Mapping[str, object]) -> None:
     )
 
 
-def _write(path: Path, document: Mapping[str, object]) -> None:
+def _check(path: Path) -> None:
+    """Look at the report's path before a mesh is started for it.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     try:
-        path.write_text(json.dumps(document, indent=2) + "\n")
+        check_writable(path)
     except OSError as error:
-        raise SandboxError(f"{path}: {error.strerror}") from error
+        raise UsageError(f"--report {path}: {error.strerror}; name a file that can be written") from error

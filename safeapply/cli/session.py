@@ -15,7 +15,7 @@ import typer
 from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.terminal import listener_on
-from safeapply.adapters.textfiles import replace_text
+from safeapply.adapters.textfiles import check_writable, replace_text
 from safeapply.cli.options import RolloutFormat
 from safeapply.cli.supervision import run_to_end
 from safeapply.cli.telling import EventStream, Telling, refuse, report, show, tell
@@ -58,9 +58,11 @@ def rolled_back(manner: Manner, terminal: Terminal, by: str = "") -> int:
 
 
 def _to_end(work: Coroutine[object, object, Planned], terminal: Terminal) -> int:
-    if terminal.metrics is not None and not terminal.metrics.parent.is_dir():
+    try:
+        terminal.check_files()
+    except UsageError:
         work.close()
-        raise UsageError(f"--metrics-file {terminal.metrics}: there is no directory {terminal.metrics.parent}")
+        raise
     code = SafeApplyError.exit_code
     try:
         made = run_to_end(work)
@@ -100,6 +102,20 @@ class Terminal:
     """The way there, and the way back."""
     turned: bool = field(default=False, init=False)
     """Whether the way back was begun."""
+
+    def check_files(self) -> None:
+        """Return if the files that were asked for can be written, before anything else is.
+
+        Raises:
+            UsageError: one cannot.
+        """
+        for option, path in (("--metrics-file", self.metrics), ("--report", self.telling.report)):
+            if path is None:
+                continue
+            try:
+                check_writable(path)
+            except OSError as error:
+                raise UsageError(f"{option} {path}: {error.strerror}; name a file that can be written") from error
 
     async def agree(self, made: Planned) -> None:
         """Show the plan and ask, unless ``--yes`` was given.
@@ -160,7 +176,11 @@ class Terminal:
         self.legs.append(Leg(made.plan, tuple(events)))
         self.progress = progress_of(events, made.plan)
         self.standing = f"interrupted: {standing(self.progress)}"
-        report(made, events, self.telling.of_the_way_back if self.turned else self.telling)
+        telling = self.telling.of_the_way_back if self.turned else self.telling
+        try:
+            report(made, events, telling)
+        except OSError as error:
+            self.say(f"warning: --report {telling.report}: {error.strerror}; the rollout went on without it")
 
     def conclude(self) -> None:
         """Print the result to standard output, once: of a dry-run what would be, else what was written."""

@@ -13,12 +13,17 @@ __all__ = ["run_to_end"]
 
 T = TypeVar("T")
 INTERRUPTED = 130
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = "\x1b[?25h"
 """A picture that is being drawn hides it."""
 
 
 def run_to_end(work: Coroutine[object, object, T]) -> T:
-    """Run to the end; a first Ctrl-C or SIGTERM cancels, so that the state is told, and a second leaves at once."""
+    """Run to the end; a first ending signal cancels, so that the state is told, and a second leaves at once.
+
+    SIGHUP is one, unless whoever started this has it ignored (nohup).
+    """
+    before = {number: signal.getsignal(number) for number in ENDING}
 
     async def supervised() -> T:
         task = asyncio.create_task(work)
@@ -30,14 +35,20 @@ def run_to_end(work: Coroutine[object, object, T]) -> T:
             else:
                 _leave()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupt)
+        for number in ENDING:
+            if before[number] is not signal.SIG_IGN:
+                loop.add_signal_handler(number, interrupt)
         try:
             return await task
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
 
-    return asyncio.run(supervised())
+    try:
+        return asyncio.run(supervised())
+    finally:
+        # The loop leaves the system's own ways behind, by which nothing would be tidied up.
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 def _leave() -> None:

@@ -13,6 +13,8 @@ import typer
 
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.terminal import columns, dresser
+from safeapply.adapters.textfiles import replace_text
+from safeapply.cli.endings import write_quietly
 from safeapply.cli.options import RolloutFormat
 from safeapply.commands.choices import DryRun
 from safeapply.commands.planning import Planned
@@ -73,16 +75,6 @@ class EventStream:
         write_quietly(self.lines.turning_back(why) + "\n")
 
 
-def write_quietly(text: str) -> None:
-    """Write to standard output and flush; a reader that has gone is no error."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes once more at its end, and would complain then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def tell(there: Leg, back: Leg | None, how: Telling, stream: EventStream | None = None) -> None:
     """Print the result to standard output: of a dry-run what would be, else what was written.
 
@@ -99,19 +91,23 @@ def tell(there: Leg, back: Leg | None, how: Telling, stream: EventStream | None 
 
 
 def report(made: Planned, events: Sequence[Event], how: Telling) -> None:
-    """Write the report's file, if one was asked for; of a dry-run there is none."""
+    """Write the report's file, if one was asked for; of a dry-run there is none.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     if how.report is not None and how.dry_run is DryRun.NONE:
-        how.report.write_text(_report(events, made, how.report), encoding="utf-8")
+        replace_text(how.report, _report(events, made, how.report))
 
 
 def refuse(made: Planned, output: RolloutFormat) -> None:
     """Show the request that would fail; nothing has been written."""
     match output:
         case RolloutFormat.JSON:
-            typer.echo(plan_json(made.plan).rstrip("\n"))
+            write_quietly(plan_json(made.plan).rstrip("\n") + "\n")
         case RolloutFormat.EVENTS:
             show(made)
-            typer.echo(EventStream().lines.result(Leg(made.plan)))
+            write_quietly(EventStream().lines.result(Leg(made.plan)) + "\n")
         case RolloutFormat.TEXT | RolloutFormat.NAME:
             show(made)
 

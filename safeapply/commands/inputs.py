@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from safeapply.adapters.files import read_sources
 from safeapply.adapters.kustomize import kustomized
@@ -39,12 +39,18 @@ def manifests_of(
     """
     if not filenames and not texts:
         raise UsageError("no files given; name manifests with -f FILE, -f DIR, -f - or -k DIR")
-    sources = read_sources(filenames or (), recursive=recursive, stdin=sys.stdin.buffer)
+    sources = _sources(filenames or (), recursive=recursive)
     return read_manifests(
         (*sources, *texts),
         default_namespace=Namespace(namespace) if namespace else default,
         enforce_namespace=namespace is not None,
     )
+
+
+def _sources(filenames: Sequence[str], *, recursive: bool) -> tuple[SourceText, ...]:
+    # In a process without standard input Python has none either.
+    stdin = sys.stdin.buffer if sys.stdin is not None else None
+    return read_sources(filenames, recursive=recursive, stdin=stdin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,23 @@ class Files:
         """Whether there is anything to read."""
         return bool(self.filenames or self.texts or self.kustomize)
 
+    def loaded(self) -> Files:
+        """Return the same with every text at hand.
+
+        What waits for a pipe or for a program is done with before a rollout has taken over what a signal does.
+
+        Raises:
+            UsageError: files and a kustomization were named.
+            ManifestsError: every path that cannot be read.
+        """
+        texts = (*_sources(self.filenames or (), recursive=self.recursive), *self.texts, *self._built())
+        return replace(self, filenames=None, kustomize=None, texts=texts)
+
+    def _built(self) -> tuple[SourceText, ...]:
+        if self.kustomize is not None and self.filenames:
+            raise UsageError("-k and -f exclude each other, as for kubectl; put the files into the kustomization")
+        return () if self.kustomize is None else (kustomized(self.kustomize),)
+
     def read(self, default: Namespace) -> tuple[Resource, ...]:
         """Return the objects; those that name no namespace go to ``-n``, or to the context's.
 
@@ -71,9 +94,7 @@ class Files:
             UsageError: no file was named, or files and a kustomization.
             ManifestsError: every fault of every file.
         """
-        if self.kustomize is not None and self.filenames:
-            raise UsageError("-k and -f exclude each other, as for kubectl; put the files into the kustomization")
-        built = () if self.kustomize is None else (kustomized(self.kustomize),)
+        built = self._built()
         return manifests_of(
             self.filenames,
             recursive=self.recursive,

@@ -12,6 +12,7 @@ from safeapply.adapters.lines import Line, TunnelError
 from safeapply.errors import ProxyError
 from safeapply.istio.proxies import Proxy
 from safeapply.ports import Answer
+from safeapply.rollout.durations import duration
 
 __all__ = ["AdminPorts"]
 
@@ -43,7 +44,7 @@ class AdminPorts:
                 return replace(answer, seconds=loop.time() - begun)
         except TimeoutError as error:
             seconds = loop.time() - begun
-            raise ProxyError(proxy.id, f"no answer within {seconds:.1g} s") from error
+            raise ProxyError(proxy.id, f"no answer within {duration(seconds)}") from error
         except TunnelError as error:
             raise ProxyError(proxy.id, str(error)) from error
 

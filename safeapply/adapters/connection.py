@@ -25,6 +25,7 @@ from safeapply.adapters.certificates import ShownCertificate, opened
 from safeapply.adapters.credentials import Identity, Login, logged_in
 from safeapply.adapters.retries import PASSING, patiently
 from safeapply.errors import ClusterError, ClusterUnreachableError
+from safeapply.rollout.durations import duration
 
 __all__ = ["Connection", "Reply", "connected"]
 
@@ -120,7 +121,7 @@ class Connection:
             raw = await response.read()
         except TimeoutError as error:
             raise ClusterUnreachableError(
-                f"the API server at {self.server} did not answer within {seconds:g} s; check the "
+                f"the API server at {self.server} did not answer within {duration(seconds)}; check the "
                 "kubeconfig and the network"
             ) from error
         except (aiohttp.ClientError, OSError) as error:

@@ -16,6 +16,7 @@ from safeapply.adapters.websockets import refusal
 from safeapply.errors import IstiodError
 from safeapply.istio.replicas import Replica
 from safeapply.ports import Answer
+from safeapply.rollout.durations import duration
 
 __all__ = ["IstiodPages"]
 
@@ -42,7 +43,7 @@ class IstiodPages:
             async with asyncio.timeout(deadline):
                 return await self._ask(replica, path)
         except TimeoutError as error:
-            raise IstiodError(replica.id, f"no answer within {deadline:g} s") from error
+            raise IstiodError(replica.id, f"no answer within {duration(deadline)}") from error
         except TunnelError as error:
             raise IstiodError(replica.id, str(error)) from error
 

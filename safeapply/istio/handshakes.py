@@ -19,7 +19,7 @@ from safeapply.istio.route_rules import Pairs
 from safeapply.istio.tls import accepts
 from safeapply.istio.view import Stance, Views
 from safeapply.resources.objects import Namespace, ResourceId
-from safeapply.xds.names import ClusterName, Host, outbound_cluster
+from safeapply.xds.names import ClusterName, Host, is_port, outbound_cluster
 
 __all__ = ["Conflict", "Handshake", "Handshakes"]
 
@@ -185,4 +185,4 @@ def _target(port: Port, workload: Workload) -> int:
     """Return the port of a pod that stands behind a port of its service; 0 where its name is not known."""
     if not port.target:
         return port.number
-    return int(port.target) if port.target.isdecimal() else dict(workload.ports).get(port.target, 0)
+    return int(port.target) if is_port(port.target) else dict(workload.ports).get(port.target, 0)

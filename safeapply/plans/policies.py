@@ -135,7 +135,10 @@ def _allowing(change: Change) -> _Allowing | None:
 def _allowed(policy: Resource | None) -> frozenset[str] | None:
     if policy is None or policy.spec.get("action", "ALLOW") != "ALLOW":
         return None
-    return frozenset(json.dumps(rule or {}, sort_keys=True, default=str) for rule in policy.spec.get("rules") or ())
+    rules = policy.spec.get("rules") or ()
+    if not isinstance(rules, list | tuple):
+        return None
+    return frozenset(json.dumps(rule or {}, sort_keys=True, default=str) for rule in rules)
 
 
 def _within(these: frozenset[str], those: frozenset[str] | None) -> bool:

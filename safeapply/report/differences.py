@@ -60,7 +60,10 @@ def _own(document: Document) -> dict[str, Any]:
     annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != _LAST_APPLIED}
     kept = {k: v for k, v in metadata.items() if k not in {*_SERVERS_OWN, "annotations", "name", "namespace"}}
     rest = {k: v for k, v in document.items() if k not in {"apiVersion", "kind", "metadata", "spec", "status"}}
-    return {**rest, **(document.get("spec") or {}), **kept, **({"annotations": annotations} if annotations else {})}
+    spec = document.get("spec") or {}
+    # Of kinds that nothing is read of, the API server has not yet said that this is none.
+    unfolded = spec if isinstance(spec, dict) else {"spec": spec}
+    return {**rest, **unfolded, **kept, **({"annotations": annotations} if annotations else {})}
 
 
 def _values(before: Any, after: Any, path: str) -> Iterator[Difference]:  # noqa: ANN401  JSON

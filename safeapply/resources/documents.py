@@ -17,6 +17,7 @@ import yaml
 
 from safeapply.errors import Fault
 from safeapply.resources.building import MAX_DEPTH, Builder, Lines, TooDeepError, UnreadableError, events_of
+from safeapply.resources.scalars import plain_scalar
 
 __all__ = ["Parsed", "parse"]
 
@@ -126,7 +127,7 @@ def _libyaml_says(error: yaml.MarkedYAMLError, first: int, row: int) -> str:
 
 def _json(name: str, chunk: str, first: int) -> Iterator[Result]:
     """Read JSON objects one after the other; their fields have no lines of their own."""
-    decoder = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_constant)
+    decoder = json.JSONDecoder(object_pairs_hook=_distinct, parse_int=_integer, parse_constant=_no_constant)
     end, line = 0, first + 1
     while (begin := _past_blanks(chunk, end)) < len(chunk):
         line += chunk.count("\n", end, begin)
@@ -175,6 +176,13 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f'the key "{twice}" is given twice in one object; keep one')
     return fields
+
+
+def _integer(text: str) -> Any:  # noqa: ANN401  JSON
+    value = plain_scalar(text)
+    if isinstance(value, str):
+        raise ValueError(f"the number {text[:20]}... has {len(text)} digits, which no field takes")  # noqa: TRY004
+    return value
 
 
 def _no_constant(constant: str) -> NoReturn:

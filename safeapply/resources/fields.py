@@ -6,11 +6,14 @@ misjudge the mesh, so it is a fault. ``resources.shapes`` holds documents agains
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
-__all__ = ["Manifest", "Metadata", "Model"]
+__all__ = ["Manifest", "Metadata", "Model", "PortKey"]
+
+PortKey: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,5}$", title="port number")]
+"""A port as the key of a mapping: JSON has only texts there, and istiod reads a decimal number from it."""
 
 
 class Model(msgspec.Struct, rename="camel", gc=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from safeapply.resources.fields import Manifest, Model
+from safeapply.resources.fields import Manifest, Model, PortKey
 
 __all__ = [
     "DestinationRule",
@@ -206,7 +206,7 @@ class _ServerMtls(Model):
 class _PeerAuthenticationSpec(Model):
     selector: _MatchLabels | None = None
     mtls: _ServerMtls | None = None
-    port_level_mtls: dict[str | int, _ServerMtls] | None = None
+    port_level_mtls: dict[PortKey, _ServerMtls] | None = None
 
 
 class PeerAuthentication(Manifest):

@@ -30,6 +30,8 @@ _INTEGER = re.compile(
 _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?")
 _BASES = {"x": 16, "b": 2, "o": 8, "d": 10}
 _INT64 = 2**63
+_LONGEST_INTEGER = 4000
+"""Characters: Python reads no more, and without leading zeros 64 bits need none of them."""
 # Go prints whole floats without exponent below this, so that they are integers in JSON.
 _EXPONENT_FROM = 1e21
 _CORE_TAG = "tag:yaml.org,2002:"
@@ -70,18 +72,20 @@ def tagged_scalar(tag: str, text: str) -> Scalar:
 
 def _number(text: str) -> Scalar:
     digits = text.replace("_", "")
-    if found := _INTEGER.fullmatch(digits):
+    if (found := _INTEGER.fullmatch(digits)) and len(digits) <= _LONGEST_INTEGER:
         base = str(found.lastgroup)
         value = int(found["sign"] + found[base], _BASES[base])
-        return value if -_INT64 <= value < _INT64 else float(value)
-    if _FLOAT.fullmatch(digits):
-        return _shortened(float(digits), text)
-    return text
-
-
-def _shortened(value: float, text: str) -> Scalar:
-    if math.isinf(value):
+        if -_INT64 <= value < _INT64:
+            return value
+        if value in range(_INT64, 2 * _INT64):
+            return float(value)
+    if not _FLOAT.fullmatch(digits) or math.isinf(number := float(digits)):
+        # Go reads what 64 bits cannot hold as a float only where it is written in decimal, and is not infinite.
         return text
+    return number if found else _shortened(number)
+
+
+def _shortened(value: float) -> Scalar:
     return int(value) if value.is_integer() and abs(value) < _EXPONENT_FROM else value
 
 

@@ -6,6 +6,7 @@ description of the types.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -54,7 +55,8 @@ def _walk(value: Any, wanted: inspect.Type, path: str) -> Iterator[tuple[FieldPa
             yield FieldPath(path), what
         case inspect.StructType():
             yield from _fields(value, option, path)
-        case inspect.DictType(value_type=below):
+        case inspect.DictType(key_type=named, value_type=below):
+            yield from _keys(value, named, path)
             for key, item in value.items():
                 yield from _walk(item, below, _under(path, key))
         case inspect.ListType(item_type=below):
@@ -62,6 +64,16 @@ def _walk(value: Any, wanted: inspect.Type, path: str) -> Iterator[tuple[FieldPa
                 yield from _walk(item, below, f"{path}[{index}]")
         case _:
             return
+
+
+def _keys(value: Mapping[str, Any], wanted: inspect.Type, path: str) -> Iterator[tuple[FieldPath, str]]:
+    """Tell the keys that are not of the form that the field asks for, where it asks for one."""
+    if not isinstance(wanted, inspect.Metadata) or not isinstance(wanted.type, inspect.StrType):
+        return
+    title = (wanted.extra_json_schema or {}).get("title", "text")
+    for key in value:
+        if not re.search(wanted.type.pattern or "", key):
+            yield FieldPath(_under(path, key)), f'expected a {title} as the key, got "{key[:40]}"'
 
 
 def _fields(value: Mapping[str, Any], struct: inspect.StructType, path: str) -> Iterator[tuple[FieldPath, str]]:

@@ -58,7 +58,7 @@ class Inquiry:
     proxies: Proxies
     clock: Clock
     pace: Pace
-    verdict: Verdict = field(default_factory=lambda: Unknown("not asked yet"))
+    verdict: Verdict = field(default_factory=lambda: Unknown("it has not answered yet"))
     agreeing: int = 0
     """How many readings in a row said that all holds."""
     before: Health | None = None

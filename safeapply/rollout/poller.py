@@ -264,6 +264,11 @@ class _Barrier:
             )
         )
 
+    def _way_out(self) -> str:
+        """Return what to do about proxies that will not answer, by the example of the first one."""
+        first = next((one.proxy for life, one in self.inquiries.items() if life in self.missing), None)
+        return f"; a proxy that does not count is left out with --exclude {first.place}" if first else ""
+
     def _complaint(self, seconds: float) -> BarrierTimeoutError:
         stragglers = self._stragglers()
         behind = f"{len(stragglers)} of {len(self.inquiries)} proxies are behind"
@@ -278,7 +283,7 @@ class _Barrier:
         named = [f"{one.proxy}: {one.why}" for one in (*self._silence(), *stragglers, *self.behind)]
         return BarrierTimeoutError(
             f"the barrier before step {self.step} did not open within {duration(seconds)}; the mesh is in a safe "
-            "state, and the same command goes on from here",
+            f"state, and the same command goes on from here{self._way_out()}",
             behind,
             named,
         )

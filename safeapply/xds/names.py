@@ -13,6 +13,7 @@ __all__ = [
     "Origin",
     "OutboundCluster",
     "inbound_cluster",
+    "is_port",
     "outbound_cluster",
     "parse_cluster",
 ]
@@ -25,6 +26,8 @@ ClusterName = NewType("ClusterName", str)
 
 CONTROL_CLUSTER = ClusterName("BlackHoleCluster")
 """A cluster that istiod sends to every sidecar and gateway by CDS: an answer without it proves nothing."""
+
+PORT_DIGITS = 5
 
 INBOUND_LISTENER = "virtualInbound"
 """The listener that takes everything that comes to a workload."""
@@ -68,10 +71,15 @@ def inbound_cluster(port: int) -> ClusterName:
     return ClusterName(f"inbound|{port}||")
 
 
+def is_port(text: str) -> bool:
+    """Tell whether a text, which a pod or a manifest may have made up, is a port in decimal."""
+    return len(text) <= PORT_DIGITS and text.isascii() and text.isdecimal()
+
+
 def parse_cluster(name: ClusterName) -> OutboundCluster | None:
     """Return the parts of an outbound cluster's name, or None for any other cluster."""
     match name.split("|"):
-        case ["outbound", port, subset, host] if port.isdigit():
+        case ["outbound", port, subset, host] if is_port(port):
             return OutboundCluster(Host(host), int(port), subset)
         case _:
             return None

@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 from safeapply.errors import BarrierTimeoutError
-from safeapply.istio.proxies import ProxyClass, Role, Traits
+from safeapply.istio.proxies import Proxy, ProxyClass, Role, Traits
+from safeapply.ports import Answer
 from safeapply.resources.objects import Namespace
 from safeapply.rollout.events import BarrierPassed, Event, NoProxies
 from safeapply.rollout.poller import Poller
@@ -123,8 +124,24 @@ async def test_the_deadline_names_who_is_behind_and_why() -> None:
         await world.wait(ClusterActive(V2), patience=5.0)
     assert str(caught.value) == (
         "the barrier before step 1 did not open within 5 s; the mesh is in a safe state, and the same command "
-        f"goes on from here. 1 of 2 proxies are behind:\n  b.default: has no cluster {V2} yet"
+        "goes on from here; a proxy that does not count is left out with --exclude default/b. "
+        f"1 of 2 proxies are behind:\n  b.default: has no cluster {V2} yet"
     )
+
+
+async def test_a_proxy_whose_first_answer_is_due_has_not_answered() -> None:
+    """It was asked, so it would be wrong to say that it was not; and the sentence says what to do about it."""
+    world = World(a=always(BOTH), b=always(OLD))
+    answer = world.proxies.ask
+
+    async def ask(proxy: Proxy, path: str, *, deadline: float) -> Answer:
+        if proxy.pod == "b":
+            await world.clock.sleep(deadline)
+        return await answer(proxy, path, deadline=deadline)
+
+    world.proxies.ask = ask  # type: ignore[method-assign]
+    with pytest.raises(BarrierTimeoutError, match=r"--exclude default/b\.(.|\n)*b\.default: cannot be read: it has not answered yet$"):
+        await world.wait(ClusterActive(V2), patience=5.0)
 
 
 async def test_a_pod_that_appears_has_to_satisfy_the_barrier() -> None:

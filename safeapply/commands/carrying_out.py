@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -37,6 +37,8 @@ from safeapply.rollout.lock import Lock
 from safeapply.rollout.notes import Notes
 
 __all__ = ["Wants", "plan_online", "roll_back", "roll_out"]
+
+PARTING_SECONDS = 5.0
 
 Replan = Callable[[], Awaitable[Fresh]]
 
@@ -164,7 +166,7 @@ class _Rollout:
                     made.plan, cluster=self.cluster, proxies=proxies, clock=clock, emit=emit, options=options
                 )
         finally:
-            await asyncio.gather(proxies.close(), pages.close(), notes.close(), traces.close())
+            await _closed(proxies.close(), pages.close(), notes.close(), traces.close())
             self.operator.ended(made, events)
 
     def _options(
@@ -219,6 +221,13 @@ class _Rollout:
         back = Returned(chronicle.history, record) if chronicle and record and whole else None
         again = replace(self, manner=replace(self.manner, deletion="deleted", check=None))
         await again.carried_out(made, wanted, back)
+
+
+async def _closed(*closing: Coroutine[object, object, None]) -> None:
+    """Close what a rollout has open, politely for a moment: a server that is silent keeps nobody from ending."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PARTING_SECONDS):
+            await asyncio.gather(*closing)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -35,6 +35,8 @@ LOOK_AGAIN = 1.0
 """Seconds between two looks at a Lease that somebody holds."""
 CLAIMS, AFTER_A_RACE = 10, 0.1
 """How often a Lease is claimed that others claim at the same moment, and seconds in between."""
+LONGEST: Final = 10**9
+"""Seconds: more is no number that anybody means."""
 MICROSECONDS = "%Y-%m-%dT%H:%M:%S.%fZ"
 """The form of a Kubernetes MicroTime."""
 
@@ -55,6 +57,8 @@ class Lock:
     """Seconds after which a Lease that nobody renews is stale."""
     patience: float = 20.0
     """Seconds to wait for the holder: longer than ``duration``, so that a killed run can be run again at once."""
+    parting: float = 5.0
+    """Seconds that giving the Lease back may take: an API server that is silent keeps nobody from ending."""
 
     @property
     def id(self) -> ResourceId:
@@ -167,14 +171,19 @@ async def _awaited(
     lock: Lock, cluster: Cluster, clock: Clock, until: float, tell: Callable[[Queued], None]
 ) -> Resource:
     """Return the Lease when nobody else holds it, or whoever does has not renewed it in time."""
+    version, since = "", 0.0
     while True:
         lease = await cluster.get(lock.id) or await _made(lock, cluster)
-        if lease.spec.get("holderIdentity") == lock.holder or not _is_held(lock, lease, clock):
+        if lease.resource_version != version:
+            version, since = lease.resource_version, clock.now()
+        unchanged = clock.now() - since
+        if lease.spec.get("holderIdentity") == lock.holder or not _is_held(lock, lease, clock, unchanged):
             return lease
         left = until - clock.now()
         if left <= 0:
             raise LockedError(
-                f"{_told(lease, clock)}; wait for it to end, or give --lock-timeout more time (lock: {lock.id})"
+                f"{_told(lease, clock)}; wait for it to end, or give --lock-timeout more time (lock: {lock.id}; "
+                "if no such rollout runs, delete it)"
             )
         tell(Queued(clock.now(), _told(lease, clock), lock.patience))
         await clock.sleep(min(LOOK_AGAIN, left))
@@ -194,12 +203,25 @@ async def _made(lock: Lock, cluster: Cluster) -> Resource:
         ) from error
 
 
-def _is_held(lock: Lock, lease: Resource, clock: Clock) -> bool:
+def _is_held(lock: Lock, lease: Resource, clock: Clock, unchanged: float) -> bool:
+    """Tell whether somebody holds a Lease that has not been written for ``unchanged`` seconds, as far as we saw.
+
+    A time that is further ahead than clocks go wrong says nothing: then it is our own watching that counts, as it
+    is for client-go (``tools/leaderelection``, ``observedTime``).
+    """
     renewed = _time(lease.spec.get("renewTime"))
-    valid = timedelta(seconds=float(lease.spec.get("leaseDurationSeconds") or lock.duration))
-    if not lease.spec.get("holderIdentity") or renewed is None or renewed + valid <= clock.wall():
+    if not lease.spec.get("holderIdentity") or renewed is None:
         return False
-    return not lock.has_ended(lease.annotations.get(PROCESS, ""))
+    spent, valid = (clock.wall() - renewed).total_seconds(), _valid(lock, lease)
+    if spent < -lock.duration:
+        spent, valid = unchanged, min(valid, lock.duration)
+    return spent < valid and not lock.has_ended(lease.annotations.get(PROCESS, ""))
+
+
+def _valid(lock: Lock, lease: Resource) -> float:
+    """Return for how many seconds a Lease is good after it was renewed."""
+    seconds = lease.spec.get("leaseDurationSeconds")
+    return float(seconds) if isinstance(seconds, int) and 0 < seconds < LONGEST else lock.duration
 
 
 def _told(lease: Resource, clock: Clock) -> str:
@@ -226,10 +248,11 @@ async def _keep(hold: Hold, body: asyncio.Task[object] | None, lost: list[Locked
 
 async def _release(lock: Lock, cluster: Cluster) -> None:
     """Give the Lease back, if it is still ours; a stale one ends by itself."""
-    with suppress(ClusterError):
-        lease = await cluster.get(lock.id)
-        if lease is not None and lease.spec.get("holderIdentity") == lock.holder:
-            await cluster.apply(_lease(lock, {}, lease.resource_version), manager=HOLDER)
+    with suppress(ClusterError, TimeoutError):
+        async with asyncio.timeout(lock.parting):
+            lease = await cluster.get(lock.id)
+            if lease is not None and lease.spec.get("holderIdentity") == lock.holder:
+                await cluster.apply(_lease(lock, {}, lease.resource_version), manager=HOLDER)
 
 
 def _held(lock: Lock, clock: Clock, version: str, *, acquired: datetime) -> Resource:
@@ -253,4 +276,9 @@ def _lease(lock: Lock, spec: Document, version: str = "", annotations: Document 
 
 
 def _time(text: object) -> datetime | None:
-    return datetime.fromisoformat(str(text)) if text else None
+    """Return a time of a Lease in UTC; None where it has none, or one that is no time."""
+    try:
+        found = datetime.fromisoformat(str(text))
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

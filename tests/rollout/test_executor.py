@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from itertools import count
 
 import pytest
 
@@ -198,6 +199,74 @@ async def test_a_second_rollout_is_told_who_holds_the_lease() -> None:
         with pytest.raises(LockedError, match="alice@laptop"):
             async with held(Lock(ROOT, "bob"), cluster, clock):
                 pytest.fail("two rollouts at once")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"renewTime": "9999-12-31T23:59:59.999999Z"},
+        {"renewTime": "9999-12-31T23:59:59-23:59", "acquireTime": "9999-12-31T23:59:59-23:59"},
+        {"renewTime": "9999-12-31T23:59:59Z", "leaseDurationSeconds": 10**400},
+        {"renewTime": "0001-01-01T00:00:00+23:59"},
+        {"renewTime": "yesterday", "acquireTime": "long ago"},
+        {"renewTime": "2026-01-01T00:00:00", "acquireTime": 7},
+        {"renewTime": ["x"], "leaseDurationSeconds": "soon"},
+    ],
+)
+async def test_a_lease_with_an_impossible_time_holds_nobody_up_for_longer_than_a_lease(
+    times: dict[str, object],
+) -> None:
+    """Whoever may write it can wait in it, and neither block the mesh for ever nor end a run by a traceback."""
+    clock, cluster = JumpingClock(), MemoryCluster()
+    lock, begun = Lock(ROOT, "bob"), clock.now()
+    document = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"namespace": ROOT, "name": lock.name},
+        "spec": {"holderIdentity": "mallory", "leaseDurationSeconds": 15, **times},
+    }
+    await cluster.create(Resource(lock.id, document))
+    async with held(lock, cluster, clock):
+        assert clock.now() - begun <= lock.duration + 2
+        assert cluster.objects[lock.id].spec["holderIdentity"] == "bob"
+
+
+async def test_a_holder_whose_clock_is_ahead_is_waited_for_as_long_as_it_renews() -> None:
+    """It is known to live by its writes."""
+    clock, cluster = JumpingClock(), MemoryCluster()
+    lock = Lock(ROOT, "bob")
+
+    async def renew() -> None:
+        for second in count():
+            time = f"2199-01-01T00:{second // 60 % 60:02}:{second % 60:02}Z"
+            spec = {"holderIdentity": "alice", "leaseDurationSeconds": 15, "renewTime": time}
+            document = {
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": {"namespace": ROOT, "name": lock.name},
+                "spec": spec,
+            }
+            await cluster.apply(Resource(lock.id, document))
+            await clock.sleep(5)
+
+    renewing = asyncio.create_task(renew())
+    await asyncio.sleep(0.01)
+    with pytest.raises(LockedError, match="alice is rolling out"):
+        async with held(lock, cluster, clock):
+            pytest.fail("two rollouts at once")
+    renewing.cancel()
+
+
+async def test_a_silent_api_server_keeps_no_rollout_from_ending() -> None:
+    """What is left of the Lease ends by itself."""
+    clock, cluster = JumpingClock(), MemoryCluster()
+    lock = Lock(ROOT, "alice", parting=0.05)
+
+    async def silence(_: ResourceId) -> None:
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(10), held(lock, cluster, clock):
+        cluster.get = silence  # type: ignore[assignment, method-assign]
 
 
 async def test_a_second_rollout_waits_for_the_first_and_says_so() -> None:

@@ -9,20 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from safeapply.errors import ClusterError
+from safeapply.rollout.durations import duration
 
 __all__ = ["Credential", "obtained"]
 
 GROUP = "client.authentication.k8s.io"
 VERSIONS = (f"{GROUP}/v1", f"{GROUP}/v1beta1")
+SECONDS = 60.0
+"""How long a plugin may take that asks nobody: a token is fetched within a second or two."""
+ASKING_SECONDS = 600.0
+"""How long one may take that has a terminal: its user may have to log in with a browser."""
+MOST = 1024 * 1024
+"""Bytes that a plugin may print."""
 MODES = ("Never", "IfAvailable", "Always")
 TOLD = (
     "server",
@@ -97,13 +106,18 @@ async def _run(
     interactive: bool,  # noqa: FBT001  passed on
     spec: Mapping[str, Any],
 ) -> bytes:
+    asked = f"{words[0]}, which the kubeconfig takes its credentials from,"
     try:
         # What it says on standard error is for the user: where to log in, above all.
-        process = await asyncio.create_subprocess_exec(
+        process, printed = await asyncio.get_running_loop().subprocess_exec(
+            _Printed,
             *words,
             env=environ,
             stdin=None if interactive else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
+            stderr=None,
+            # Who may ask needs the terminal; of who may not, all that it has started ends with it.
+            start_new_session=not interactive,
         )
     except OSError as error:
         hint = " ".join(str(spec.get("installHint") or "").split())
@@ -111,13 +125,61 @@ async def _run(
             f"the kubeconfig takes its credentials from {words[0]}, which cannot be run ({error.strerror}); "
             + (hint or "install it, or use other credentials")
         ) from error
-    out, _ = await process.communicate()
-    if process.returncode:
+    seconds = ASKING_SECONDS if interactive else SECONDS
+    with _ended(process, in_session=not interactive):
+        try:
+            async with asyncio.timeout(seconds):
+                await printed.whole
+        except TimeoutError as error:
+            raise ClusterError(
+                f"{asked} gave none within {duration(seconds)}; run it by itself, and log in again"
+            ) from error
+    if len(printed.out) > MOST:
         raise ClusterError(
-            f"{words[0]}, which the kubeconfig takes its credentials from, ended with exit code "
-            f"{process.returncode}; run it by itself, and log in again"
+            f"{asked} printed more than {MOST // 1024} KiB, which is no credential; run it by itself"
         )
-    return out
+    if process.get_returncode():
+        raise ClusterError(
+            f"{asked} ended with exit code {process.get_returncode()}; run it by itself, and log in again"
+        )
+    return bytes(printed.out)
+
+
+class _Printed(asyncio.SubprocessProtocol):
+    """What a plugin prints, as far as a credential can be so long."""
+
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self.whole: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the plugin has ended and closed its output, or has printed too much."""
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002  there is only one
+        """Take what comes."""
+        self.out += data
+        if len(self.out) > MOST:
+            self._done()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
+        """Take note of the end."""
+        self._done()
+
+    def _done(self) -> None:
+        if not self.whole.done():
+            self.whole.set_result(None)
+
+
+@contextlib.contextmanager
+def _ended(process: asyncio.SubprocessTransport, *, in_session: bool) -> Iterator[None]:
+    """Leave no plugin behind, nor what it has started, as far as that is in a session of its own."""
+    whole = False
+    try:
+        yield
+        whole = process.get_returncode() is not None
+    finally:
+        if in_session and not whole:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.get_pid(), signal.SIGKILL)
+        process.close()
 
 
 def _credential(out: bytes, command: str, version: str) -> Credential:

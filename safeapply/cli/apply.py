@@ -11,6 +11,7 @@ from safeapply.cli.bundles import bundled
 from safeapply.cli.carrying import CarryingOptions
 from safeapply.cli.options import (
     ApplySetName,
+    Digest,
     DryRun,
     Filenames,
     ForceConflicts,
@@ -38,6 +39,7 @@ __all__ = ["apply", "delete"]
 def apply(  # noqa: PLR0913  one parameter for each option
     plan_file: SavedPlan = None,
     *,
+    digest: Digest = None,
     filename: Filenames = None,
     kustomize: Kustomize = None,
     recursive: Recursive = False,
@@ -78,11 +80,15 @@ def apply(  # noqa: PLR0913  one parameter for each option
 
     if plan_file is not None and (files.named or prune or phases):
         raise UsageError(f"{plan_file} is a saved plan, which has its manifests: leave out -f, --prune and --phase")
+    if digest is not None and plan_file is None:
+        raise UsageError("--digest is that of a saved plan; name the plan's file, too")
     saved = load(plan_file) if plan_file is not None else None
+    if saved is not None and digest is not None:
+        saved.agree(digest)
 
     def wants(default: Namespace) -> Wanted:
         if saved is not None:
-            return saved.wanted
+            return saved.wanted(root, checked=not skip_checks)
         wanted = Wanted.applied(files, default, pruning=pruning, root=root, soak=soak, checked=not skip_checks)
         return replace(wanted, phases=phases)
 
@@ -95,7 +101,8 @@ def apply(  # noqa: PLR0913  one parameter for each option
         any_plan=carrying.yes and saved is None,
         check=saved.check if saved is not None else None,
     )
-    raise typer.Exit(rolled_out(wants, manner, carrying.terminal(manner, yes=saved is not None)))
+    terminal = carrying.terminal(manner, agreed=digest is not None, shows=saved is not None)
+    raise typer.Exit(rolled_out(wants, manner, terminal))
 
 
 @bundled

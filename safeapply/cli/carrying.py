@@ -87,15 +87,17 @@ class CarryingOptions:
             any_plan=self.yes,
         )
 
-    def terminal(self, manner: Manner, *, yes: bool = False) -> Terminal:
+    def terminal(self, manner: Manner, *, agreed: bool = False, shows: bool = False) -> Terminal:
         """Return who is asked and told.
 
         Args:
             manner: how it is carried out.
-            yes: whether nobody has to be asked, whatever the options say.
+            agreed: whether this very plan was agreed to before, so that nobody has to be asked.
+            shows: whether a plan that nobody is asked about is shown, too, unless it was agreed to before.
         """
         from safeapply.cli.session import Terminal
         from safeapply.cli.telling import Telling
 
         telling = Telling(self.output, manner.dry_run, manner.deletion, self.report)
-        return Terminal(telling, yes or self.yes, self.verbose, self.metrics_file)
+        yes = agreed or self.yes
+        return Terminal(telling, yes, self.verbose, self.metrics_file, shows=shows and not agreed)

@@ -63,7 +63,10 @@ def diff(  # noqa: PLR0913  one parameter for each option
     from safeapply.commands.planning import Wanted
     from safeapply.errors import SafeApplyError
 
-    files, pruning = Files(filename, recursive, namespace, kustomize=kustomize).loaded(), Pruning(prune, selector, applyset)
+    files, pruning = (
+        Files(filename, recursive, namespace, kustomize=kustomize).loaded(),
+        Pruning(prune, selector, applyset),
+    )
 
     def wants(default: Namespace) -> Wanted:
         return Wanted.applied(files, default, pruning=pruning, root=istio_namespace, soak=0.0, checked=False)

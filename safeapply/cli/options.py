@@ -12,6 +12,7 @@ from safeapply.commands.choices import DryRun, OnTimeout, Via
 
 __all__ = [
     "ApplySetName",
+    "Digest",
     "DryRun",
     "Exclude",
     "Filenames",
@@ -201,6 +202,14 @@ Phases: TypeAlias = Annotated[
 SaveTo: TypeAlias = Annotated[
     Path | None,
     typer.Option("--out", metavar="FILE", help="Save the plan here, for safeapply apply FILE."),
+]
+Digest: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--digest",
+        metavar="sha256:...",
+        help="Carry a saved plan out without asking, if it is the one for which plan --out has printed this.",
+    ),
 ]
 SavedPlan: TypeAlias = Annotated[
     Path | None,

@@ -34,6 +34,8 @@ __all__ = ["plan", "show"]
 CHANGES_PENDING = 2
 """``--detailed-exitcode`` as Terraform has it: 0 nothing to do, 1 error, 2 changes."""
 REFUSED = 4
+ROOT = "istio-system"
+SKIP = ("--skip-checks",)
 
 
 @bundled
@@ -49,7 +51,7 @@ def plan(  # noqa: PLR0913  one parameter for each option
     applyset: ApplySetName = None,
     selector: Selector = None,
     soak: Soak = "1s",
-    istio_namespace: IstioNamespace = "istio-system",
+    istio_namespace: IstioNamespace = ROOT,
     out: SaveTo = None,
     skip_checks: SkipChecks = False,
     phase: Phases = None,
@@ -62,6 +64,7 @@ def plan(  # noqa: PLR0913  one parameter for each option
     access: AccessOptions,
 ) -> None:
     """Show the steps from live to desired, what each waits for and why; write nothing."""
+    import shlex
     from dataclasses import replace
 
     from safeapply.cli.durations import seconds_of
@@ -75,7 +78,14 @@ def plan(  # noqa: PLR0913  one parameter for each option
         raise UsageError(
             "--out saves a whole plan for a cluster; it goes neither with --live nor with --explain nor --phase"
         )
-    files, seconds = Files(filename, recursive, namespace, kustomize=kustomize).loaded(), seconds_of(soak, option="--soak")
+    if out is not None:
+        from safeapply.cli.saved import check_target
+
+        check_target(out)
+    files, seconds = (
+        Files(filename, recursive, namespace, kustomize=kustomize).loaded(),
+        seconds_of(soak, option="--soak"),
+    )
     asked: list[Wanted] = []
 
     pruning = Pruning(prune, selector, applyset)
@@ -97,9 +107,11 @@ def plan(  # noqa: PLR0913  one parameter for each option
     if out is not None and not made.plan.refusals:
         from safeapply.cli.saved import Request, save
 
-        request = Request(pruning, namespace or "", istio_namespace, seconds, checked=not skip_checks)
-        save(out, request, asked[0], made)
-        typer.echo(f"saved; carry it out with: safeapply apply {out}", err=True)
+        digest = save(out, Request.of(pruning, namespace or "", istio_namespace, seconds), asked[0], made)
+        # What is not in the file has to be said again: where Istio is, and what is not checked.
+        also = (*(("-i", istio_namespace) if istio_namespace != ROOT else ()), *(SKIP if skip_checks else ()))
+        command = shlex.join(("safeapply", "apply", str(out), "--digest", digest, *also))
+        typer.echo(f"saved; carry it out with: {command}", err=True)
     if made.plan.refusals:
         raise typer.Exit(REFUSED)
     if detailed_exitcode and made.plan.steps:

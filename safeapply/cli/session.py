@@ -90,7 +90,7 @@ class Terminal:
     metrics: Path | None = None
     """Where the figures go."""
     shows: bool = False
-    """Whether the plan is shown even where nobody is asked: it comes from somebody else's record."""
+    """Whether the plan is shown though nobody is asked: it comes from a file, or from somebody else's record."""
     progress: Progress = field(default_factory=Progress, init=False)
     """Of what was carried out last."""
     standing: str = field(default="interrupted; nothing was written", init=False)

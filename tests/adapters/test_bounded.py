@@ -38,7 +38,9 @@ class TestAName:
         """Also through a link, as a pull request can hold one."""
         (tmp_path / "rule.yaml").symlink_to(device)
         begun = time.monotonic()
-        with pytest.raises(ManifestsError, match=r"rule.yaml: the file cannot be read: it is a device; name a file"):
+        with pytest.raises(
+            ManifestsError, match=r"rule.yaml: the file cannot be read: it is a device; name a file"
+        ):
             read_sources([str(tmp_path)], recursive=False, stdin=BytesIO())
         assert time.monotonic() - begun < 5
 

@@ -79,13 +79,19 @@ def kubeconfig(directory: Path, server: str) -> Path:
 
 
 @pytest.mark.parametrize("numbers", SIGNALS, ids=lambda numbers: "+".join(one.name for one in numbers))
-def test_no_end_leaves_a_key_behind(
-    tmp_path: Path, silent: Silent, numbers: tuple[signal.Signals, ...]
-) -> None:
+def test_no_end_leaves_a_key_behind(tmp_path: Path, silent: Silent, numbers: tuple[signal.Signals, ...]) -> None:
     """Nor is there one while the command runs."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    command = (sys.executable, "-m", "safeapply", "apply", "-y", "-f", files(tmp_path / "m", config("a", {"b": "c"})))
+    command = (
+        sys.executable,
+        "-m",
+        "safeapply",
+        "apply",
+        "-y",
+        "-f",
+        files(tmp_path / "m", config("a", {"b": "c"})),
+    )
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig(tmp_path, silent.url)), "TMPDIR": str(scratch)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         with silent.wait():
@@ -101,7 +107,15 @@ def test_no_end_leaves_a_key_behind(
 def test_what_is_ignored_from_the_start_stays_ignored(tmp_path: Path, silent: Silent) -> None:
     """Under nohup a terminal that is closed ends nothing."""
     ignoring: Callable[[], object] = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
-    command = (sys.executable, "-m", "safeapply", "apply", "-y", "-f", files(tmp_path / "m", config("a", {"b": "c"})))
+    command = (
+        sys.executable,
+        "-m",
+        "safeapply",
+        "apply",
+        "-y",
+        "-f",
+        files(tmp_path / "m", config("a", {"b": "c"})),
+    )
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig(tmp_path, silent.url))}
     with subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=ignoring
@@ -119,7 +133,15 @@ def test_a_key_that_is_no_base64_is_one_sentence(tmp_path: Path) -> None:
     document = yaml.safe_load(path.read_text())
     document["users"][0]["user"]["client-key-data"] = "not base64"
     path.write_text(yaml.safe_dump(document))
-    command = (sys.executable, "-m", "safeapply", "apply", "-y", "-f", files(tmp_path / "m", config("a", {"b": "c"})))
+    command = (
+        sys.executable,
+        "-m",
+        "safeapply",
+        "apply",
+        "-y",
+        "-f",
+        files(tmp_path / "m", config("a", {"b": "c"})),
+    )
     done = subprocess.run(
         command, env={**os.environ, "KUBECONFIG": str(path)}, capture_output=True, text=True, check=False
     )

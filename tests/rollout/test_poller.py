@@ -140,7 +140,10 @@ async def test_a_proxy_whose_first_answer_is_due_has_not_answered() -> None:
         return await answer(proxy, path, deadline=deadline)
 
     world.proxies.ask = ask  # type: ignore[method-assign]
-    with pytest.raises(BarrierTimeoutError, match=r"--exclude default/b\.(.|\n)*b\.default: cannot be read: it has not answered yet$"):
+    with pytest.raises(
+        BarrierTimeoutError,
+        match=r"--exclude default/b\.(.|\n)*b\.default: cannot be read: it has not answered yet$",
+    ):
         await world.wait(ClusterActive(V2), patience=5.0)
 
 

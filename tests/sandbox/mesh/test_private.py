@@ -163,9 +163,7 @@ class TestDown:
             assert process.poll() is None
             process.kill()
 
-    def test_the_process_that_was_started_is_ended(
-        self, place: Path, bystander: subprocess.Popen[bytes]
-    ) -> None:
+    def test_the_process_that_was_started_is_ended(self, place: Path, bystander: subprocess.Popen[bytes]) -> None:
         """It is asked to, by SIGTERM."""
         with lock(place):
             write_state(place, replace(STATE, pid=bystander.pid, process=identity_of(bystander.pid)))

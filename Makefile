@@ -14,7 +14,7 @@ NEWEST := build/newest
 PIP_CLEAN := $(PIP) --python $(CLEAN)/bin/python
 PIP_NEWEST := $(NEWEST)/bin/python -m pip $(PIP_QUIET)
 
-.PHONY: demo test test-long test-newest test-real check unit bench bench-real dist lock clean
+.PHONY: demo test test-long test-newest test-real check audit unit bench bench-real dist lock clean
 
 demo: $(VENV)/ready
 	$(BIN)/safeapply demo
@@ -27,6 +27,10 @@ check: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Known vulnerabilities of what the locks install; without network it says so.
+audit:
+	$(PYTHON) .ci/audit.py
 
 unit: $(VENV)/ready $(VENV)/programs
 	$(BIN)/pytest
@@ -78,6 +82,7 @@ lock: $(VENV)/ready
 	$(COMPILE) pyproject.toml --constraint locks/development.txt --output-file container/requirements.txt
 	$(COMPILE) pyproject.toml --group pulumi --output-file locks/pulumi.txt
 	$(COMPILE) --group programs --no-deps --output-file locks/programs.txt
+	$(COMPILE) --group audit --output-file locks/audit.txt
 	set -e; for python in 3.11 3.12 3.13 3.14; do for machine in x86_64 aarch64; do \
 		for lock in container/requirements.txt locks/development.txt locks/pulumi.txt; do \
 			$(BIN)/uv pip install --quiet --dry-run --target build/none $(LOCKED) --requirement $$lock \

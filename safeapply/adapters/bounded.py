@@ -1,7 +1,7 @@
 """Reads what a user names as a file, and no more of it than can be meant.
 
-A name can lead anywhere: to a device that never ends, to a pipe that nobody writes to. Reading it is bounded in bytes
-and, where nothing comes, in time.
+A name can lead anywhere: to a device that never ends, to a pipe that nobody writes to. Reading it is bounded in
+bytes and, where nothing comes, in time.
 """
 
 from __future__ import annotations

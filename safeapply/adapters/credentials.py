@@ -16,8 +16,8 @@ from kubernetes.aio.config import ConfigException, load_incluster_config
 from kubernetes.aio.config.kube_config import load_kube_config_from_dict
 
 from safeapply.adapters.access import ClusterAccess
-from safeapply.adapters.kubeconfig import chosen, merged
 from safeapply.adapters.keyfiles import kept_in_memory
+from safeapply.adapters.kubeconfig import chosen, merged
 from safeapply.adapters.plugins import obtained
 from safeapply.errors import ClusterError
 

@@ -53,6 +53,6 @@ def _decoded(name: str, data: object) -> bytes:
 def _file(content: bytes, owner: object) -> str:
     handle = os.memfd_create("safeapply", os.MFD_CLOEXEC)
     weakref.finalize(owner, os.close, handle)
-    with open(handle, "wb", closefd=False) as file:  # noqa: PTH123  a descriptor
+    with open(handle, "wb", closefd=False) as file:
         file.write(content)
     return f"{OWN}{handle}"

@@ -88,7 +88,7 @@ def secure_streams() -> None:
     for number, mode in CLOSED.items():
         _occupy(number, mode)
     if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115  a descriptor
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  a descriptor
     sys.stdout = _text(_Output(1, "w", closefd=False), sys.stdout, buffered=True)
     sys.stderr = _text(_Notices(2, "w", closefd=False), sys.stderr, buffered=False)
 

@@ -131,7 +131,8 @@ class Saved:
         saved = self.file.request.root_namespace
         if saved != root_namespace:
             raise UsageError(
-                f"{self.path}: made for Istio in {saved!r}, and not in {root_namespace!r}; give -i as it was given to plan"
+                f"{self.path}: made for Istio in {saved!r}, and not in {root_namespace!r}; give -i as it was given "
+                "to plan"
             )
         return self.file.request.wanted(self.manifests, checked=checked)
 
@@ -144,7 +145,7 @@ class Saved:
         if not hmac.compare_digest(digest.encode(), self.digest.encode()):
             raise UsageError(
                 f"--digest {digest}: {self.path} is not the plan that this was printed for; look at it by "
-                f"`safeapply apply {shlex.quote(str(self.path))}`, which asks, or make it again. Nothing was written"
+                f"`safeapply apply {shlex.quote(str(self.path))}`, which asks, or make it again"
             )
 
     def check(self, made: Planned) -> None:

@@ -210,4 +210,8 @@ async def _line() -> str:
         await typed.wait()
     finally:
         loop.remove_reader(sys.stdin)
-    return sys.stdin.readline()
+    try:
+        return sys.stdin.readline()
+    except (OSError, UnicodeDecodeError):
+        # The terminal has gone, or sent what is no text: that is no yes.
+        return ""

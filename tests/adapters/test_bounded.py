@@ -113,5 +113,5 @@ class TestTooMuch:
 
 def test_a_process_without_standard_input_is_told_so() -> None:
     """A service, or ``safeapply apply -f - <&-`` by a library."""
-    with pytest.raises(ManifestsError, match="^-: standard input is closed; name files instead$"):
+    with pytest.raises(ManifestsError, match=r"^-: standard input is closed; name files instead$"):
         read_sources(["-"], recursive=False, stdin=None)

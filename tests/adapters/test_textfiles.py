@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -59,12 +60,10 @@ def test_a_pipe_is_written_to_and_stays(tmp_path: Path, *, linked: bool) -> None
     reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
     reader.start()
     # The reader's open waits for a writer, and the writer's fails without a reader: whoever is first tries again.
-    while True:
-        try:
+    while reader.is_alive():
+        with suppress(OSError):
             replace_text(tmp_path / ("link" if linked else "pipe"), "new" * 100_000)
             break
-        except OSError as error:
-            assert error.strerror == "it is a pipe that nobody reads"
     reader.join()
     assert read == ["new" * 100_000]
     assert stat.S_ISFIFO(pipe.stat().st_mode)

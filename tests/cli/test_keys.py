@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -106,8 +106,8 @@ def test_no_end_leaves_a_key_behind(tmp_path: Path, silent: Silent, numbers: tup
 
 def test_what_is_ignored_from_the_start_stays_ignored(tmp_path: Path, silent: Silent) -> None:
     """Under nohup a terminal that is closed ends nothing."""
-    ignoring: Callable[[], object] = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
     command = (
+        "nohup",
         sys.executable,
         "-m",
         "safeapply",
@@ -117,9 +117,7 @@ def test_what_is_ignored_from_the_start_stays_ignored(tmp_path: Path, silent: Si
         files(tmp_path / "m", config("a", {"b": "c"})),
     )
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig(tmp_path, silent.url))}
-    with subprocess.Popen(
-        command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=ignoring
-    ) as process:
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         with silent.wait():
             process.send_signal(signal.SIGHUP)
             process.send_signal(signal.SIGTERM)

@@ -16,7 +16,6 @@ from safeapply.errors import ManifestsError, UsageError
 from tests.cli.clusters import Said, files, safeapply
 from tests.sandbox.apiserver.cluster import RULES, Cluster, rule
 
-
 UNDERSTOOD: dict[str, Any] = {
     "formatVersion": "2",
     "madeBy": "0.1.0",
@@ -243,7 +242,9 @@ class TestTheFile:
         assert desk.file.stat().st_mode & 0o777 == 0o600
 
     @pytest.mark.parametrize("kind", ["link", "pipe", "directory", "no directory"])
-    def test_that_is_none_is_refused_before_anything_is_planned(self, desk: Desk, tmp_path: Path, kind: str) -> None:
+    def test_that_is_none_is_refused_before_anything_is_planned(
+        self, desk: Desk, tmp_path: Path, kind: str
+    ) -> None:
         """A link leads where somebody else may have chosen."""
         victim = tmp_path / "victim"
         victim.write_text("precious")
@@ -306,7 +307,9 @@ def test_what_is_no_plan_is_told_in_one_sentence(tmp_path: Path, content: str) -
     """Also a manifest that was meant for -f."""
     path = tmp_path / "rollout.plan"
     path.write_text(content)
-    with pytest.raises(UsageError, match=r"not a saved plan \(.*\); save one by safeapply plan --out FILE, and give"):
+    with pytest.raises(
+        UsageError, match=r"not a saved plan \(.*\); save one by safeapply plan --out FILE, and give"
+    ):
         load(path)
 
 

@@ -1,4 +1,4 @@
-"""Streams and files that cannot be written: a rollout ends as it would, and neither in silence nor in a traceback."""
+"""Streams and files that cannot be written: a rollout ends as it would, and not in silence or a traceback."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from safeapply.errors import SandboxError, UsageError
 from safeapply.sandbox.states import State, directory_of, is_running, lock, read_state, write_state
 
 STATE = State(
-    name="default", pid=1, process="boot/1", server="http://127.0.0.1:1", kubeconfig="/k", run="/r", proxies=1, replicas=2, seed=1,
-    lag="0s", push="0s", since="2026-01-01T00:00:00Z",
+    name="default", pid=1, process="boot/1", server="http://127.0.0.1:1", kubeconfig="/k", run="/r", proxies=1,
+    replicas=2, seed=1, lag="0s", push="0s", since="2026-01-01T00:00:00Z",
 )  # fmt: skip
 
 

@@ -219,12 +219,12 @@ def test_warnings_are_shown_and_do_not_stop(cluster: Cluster, tmp_path: Path) ->
 
 
 def test_a_saved_plan_keeps_what_was_said_about_it(cluster: Cluster, tmp_path: Path) -> None:
-    """Its warnings are the same when it is made again without the files, and so is leave to skip the checks."""
+    """Its warnings are the same when it is made again without the files; leave to skip the checks is given anew."""
     plan = str(tmp_path / "plan.json")
     for text, options in ((OUTSIDE, ()), (MISBOUND, ("--skip-checks",))):
         path = written(tmp_path / "route.yaml", text)
         assert safeapply(cluster, "plan", "-f", path, "--out", plan, *options).code == 0
-        done = safeapply(cluster, "apply", plan, "--yes")
+        done = safeapply(cluster, "apply", plan, "--yes", *options)
         assert done.code == 0, done.err
 
 

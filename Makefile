@@ -84,7 +84,7 @@ lock: $(VENV)/ready
 	$(COMPILE) --group programs --no-deps --output-file locks/programs.txt
 	$(COMPILE) --group audit --output-file locks/audit.txt
 	set -e; for python in 3.11 3.12 3.13 3.14; do for machine in x86_64 aarch64; do \
-		for lock in container/requirements.txt locks/development.txt locks/pulumi.txt; do \
+		for lock in container/requirements.txt locks/development.txt locks/pulumi.txt locks/audit.txt; do \
 			$(BIN)/uv pip install --quiet --dry-run --target build/none $(LOCKED) --requirement $$lock \
 				--python-version $$python --python-platform $$machine-manylinux_2_31; \
 	done; done; done

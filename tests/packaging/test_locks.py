@@ -25,6 +25,7 @@ WANTED = {
     DEVELOPMENT: [*RUNTIME, *(one for extra in EXTRAS.values() for one in extra)],
     ROOT / "locks" / "pulumi.txt": [*RUNTIME, *GROUPS["pulumi"]],
     ROOT / "locks" / "programs.txt": GROUPS["programs"],
+    ROOT / "locks" / "audit.txt": GROUPS["audit"],
 }
 MACHINES = [
     {"python_version": version, "python_full_version": f"{version}.0", "platform_machine": machine}

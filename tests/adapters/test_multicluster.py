@@ -67,7 +67,12 @@ def site(tmp_path: Path) -> Site:
 def pod(name: str) -> Document:
     """Return a pod."""
     metadata = {"name": name, "namespace": "default"}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": []}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {"containers": [{"name": "web", "image": "web"}]},
+    }
 
 
 def service(name: str) -> Document:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from safeapply.resources.objects import GroupKind, Namespace
 from safeapply.sandbox.apiserver.paths import Place
-from safeapply.sandbox.apiserver.statuses import StatusError, forbidden, forbidden_path
+from safeapply.sandbox.apiserver.statuses import StatusError, bad_request, forbidden, forbidden_path
 from safeapply.sandbox.apiserver.store import Store
 
 __all__ = ["ADMIN", "ANONYMOUS", "Access", "Attempt", "User", "attempt_at", "service_account"]
@@ -23,6 +23,7 @@ AUTHENTICATED: Final = "system:authenticated"
 MASTERS: Final = "system:masters"
 _AUTHENTICATION: Final = "authentication.k8s.io"
 _RBAC: Final = "rbac.authorization.k8s.io"
+_EVERYTHING: Final = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
 _BEARER: Final = "bearer"
 """In any case (RFC 9110 11.1): the official client writes it small in a pod."""
 
@@ -88,11 +89,12 @@ class Access:
         Raises:
             StatusError: 401 for an unknown token, 403 for one that may not impersonate.
         """
-        authorization = headers.get("Authorization", "")
+        scheme, _, token = headers.get("Authorization", "").partition(" ")
         user = _named_by(certificate) if certificate else self.nobody
-        if authorization and not certificate:
-            scheme, _, token = authorization.partition(" ")
-            known = self.tokens.get(token) if scheme.lower() == _BEARER else None
+        if scheme and not certificate and scheme.lower() != _BEARER:
+            user = ANONYMOUS
+        elif scheme and not certificate:
+            known = self.tokens.get(token)
             if known is None:
                 raise StatusError(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
             user = known
@@ -117,6 +119,10 @@ class Access:
         if AUTHENTICATED not in user.groups:
             raise forbidden_path(user.name, "get", path)
 
+    def rules(self, user: User, namespace: str) -> list[Mapping[str, Any]]:
+        """Return the rules that a user has in a namespace; those of the cluster are among them."""
+        return [*([_EVERYTHING] if MASTERS in user.groups else []), *self._rules(user, namespace)]
+
     def allows(self, user: User, attempt: Attempt) -> bool:
         """Tell whether some rule allows an attempt."""
         return MASTERS in user.groups or any(
@@ -125,6 +131,8 @@ class Access:
 
     def _impersonated(self, user: User, headers: Mapping[str, str], groups: Collection[str]) -> User:
         name, uid = headers.get("Impersonate-User", ""), headers.get("Impersonate-Uid", "")
+        if not name and (groups or uid):
+            raise bad_request("requested groups or a uid without impersonating a user name")
         if not name:
             return user
         match name.split(":"):

@@ -7,84 +7,62 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
-from safeapply.resources.objects import GroupKind
-from safeapply.sandbox.apiserver.kinds import CRD, SERVICE, Kind
+from safeapply.resources.objects import Document, GroupKind
+from safeapply.sandbox.apiserver.kinds import CRD, Kind
 from safeapply.sandbox.apiserver.registry import defined_kind
-from safeapply.sandbox.apiserver.statuses import bad_request, denied, invalid
+from safeapply.sandbox.apiserver.schemas.forms import faults_of_content
+from safeapply.sandbox.apiserver.statuses import denied, invalid
+from safeapply.sandbox.apiserver.validation import faults_of
+from safeapply.sandbox.apiserver.validation.faults import Fault, invalid_value
 
-__all__ = ["check_object", "check_shape"]
+__all__ = ["check_object"]
 
 _Rule: TypeAlias = Callable[[Mapping[str, Any]], Iterator[str]]
 
 WEBHOOK: Final = "validation.istio.io"
-LONGEST_NAME: Final = 253
-SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
-_NAME: Final = re.compile(SUBDOMAIN)
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_FREE_NAMES: Final = frozenset({"rbac.authorization.k8s.io"})
-"""Groups whose names are path segments only: ``system:node``."""
 
 
-def check_shape(document: Mapping[str, Any]) -> None:
-    """Refuse a document whose metadata or spec are not of the form that every object has.
-
-    Raises:
-        StatusError: 400.
-    """
-    metadata = document.get("metadata")
-    if not isinstance(metadata, dict):
-        raise bad_request("the object has no metadata")
-    texts = ("name", "namespace", "generateName", "uid", "resourceVersion")
-    wrong = [key for key in texts if not isinstance(metadata.get(key, ""), str)]
-    wrong += [key for key in ("labels", "annotations") if not _is_texts(metadata.get(key, {}))]
-    wrong += [key for key in ("finalizers", "ownerReferences") if not isinstance(metadata.get(key, []), list)]
-    if wrong:
-        raise bad_request(
-            f"{document.get('kind')} in version {document.get('apiVersion')!r} cannot be handled: "
-            f"metadata.{wrong[0]} is not of the right type"
-        )
-    if not isinstance(document.get("spec", {}), dict) or not isinstance(document.get("status", {}), dict):
-        raise bad_request(f"{document.get('kind')} cannot be handled: spec and status have to be objects")
-
-
-def check_object(kind: Kind, document: Mapping[str, Any]) -> None:
+def check_object(kind: Kind, live: Document | None, document: Mapping[str, Any], *, webhooks: bool = True) -> None:
     """Refuse an object that the server or a webhook would refuse.
+
+    Args:
+        kind: what it is.
+        live: the object as it is stored; None where there is none yet.
+        document: the object that is to be stored.
+        webhooks: whether Istio's webhook is there to be asked.
 
     Raises:
         StatusError: 422 from the server itself, 400 from the webhook.
     """
     name = document["metadata"]["name"]
-    if kind.group not in _FREE_NAMES and (len(name) > LONGEST_NAME or _NAME.fullmatch(name) is None):
-        raise invalid(kind, name, [("metadata.name", _bad_name(name))])
-    if faults := list(_faults_of_server(kind, document)):
-        raise invalid(kind, name, faults)
+    version = document["apiVersion"].rpartition("/")[2]
+    faults = [*faults_of(kind, live, document), *faults_of_content(kind, version, document)]
+    faults += _definition(document) if kind.group_kind == CRD else ()
+    if faults:
+        raise invalid(_spoken_of(kind), name, faults)
     rule = _ISTIO.get(kind.group_kind)
-    if rule is not None and (said := list(rule(document.get("spec") or {}))):
+    if webhooks and rule is not None and (said := list(rule(document.get("spec") or {}))):
         raise denied(kind, name, f"configuration is invalid: {_joined(said)}", webhook=WEBHOOK)
 
 
-def _faults_of_server(kind: Kind, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what the API server refuses without any webhook."""
-    spec = document.get("spec") or {}
-    match kind.group_kind:
-        case group_kind if group_kind == SERVICE and spec.get("type") != "ExternalName":
-            if not spec.get("ports") and spec.get("clusterIP") != "None":
-                yield "spec.ports", "Required value"
-        case group_kind if group_kind == CRD:
-            yield from _definition(document)
+def _spoken_of(kind: Kind) -> Kind:
+    """Return the kind that messages name: Events are of the core group, whichever they are written in."""
+    return replace(kind, group="") if kind.name == "Event" else kind
 
 
-def _definition(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _definition(document: Mapping[str, Any]) -> Iterator[Fault]:
     try:
         kind = defined_kind(document)
     except (LookupError, TypeError, AttributeError):
-        yield "spec", "Invalid value: group, names, scope and versions are required"
+        yield Fault("spec", "Invalid value: group, names, scope and versions are required")
         return
     name = document["metadata"]["name"]
     if name != kind.resource:
-        yield "metadata.name", f'Invalid value: "{name}": must be spec.names.plural+"."+spec.group'
+        yield invalid_value("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
 
 
 def _destination_rule(spec: Mapping[str, Any]) -> Iterator[str]:
@@ -163,20 +141,8 @@ def _maps(value: object) -> Sequence[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
-def _is_texts(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-
-
 def _joined(said: Sequence[str]) -> str:
     """Put several faults as Go's multierror does."""
     if len(said) == 1:
         return said[0]
     return f"{len(said)} errors occurred:\n" + "".join(f"\t* {one}\n" for one in said) + "\n"
-
-
-def _bad_name(name: str) -> str:
-    return (
-        f'Invalid value: "{name}": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric '
-        "characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', "
-        f"regex used for validation is '{SUBDOMAIN}')"
-    )

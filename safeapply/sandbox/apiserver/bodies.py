@@ -12,7 +12,7 @@ import yaml
 from safeapply.resources.objects import Document
 from safeapply.sandbox.apiserver.kinds import Kind
 from safeapply.sandbox.apiserver.patches import PatchError, json_patch, merge_patch, strategic_patch
-from safeapply.sandbox.apiserver.statuses import bad_request, unsupported
+from safeapply.sandbox.apiserver.statuses import bad_request, broken, rejected, unknown_media_type, unsupported
 
 __all__ = ["PatchType", "decode", "decode_object", "encode", "patch_type_of", "patcher"]
 
@@ -37,27 +37,35 @@ _Loader.yaml_implicit_resolvers = {
 
 DEEPEST: Final = 100
 _PLAIN: Final = frozenset({"", "application/json", "application/yaml", "*/*"})
+_MAP: Final = "map[string]interface {}"
+_NAMES: Final = {list: "array", dict: "object", str: "string", bool: "bool"}
 encode: Final = msgspec.json.Encoder().encode
 
 
-def decode(body: bytes, content_type: str) -> Any:  # noqa: ANN401 - any JSON value
+def decode(body: bytes, content_type: str, head: str = "error decoding patch: ") -> Any:  # noqa: ANN401 - any JSON
     """Return what a body says.
+
+    Args:
+        body: as it came.
+        content_type: the media type of it.
+        head: what an error message begins with.
 
     Raises:
         StatusError: 400, where it is neither JSON nor, as far as the type allows that, YAML.
     """
-    value = _decoded(body, content_type)
+    value = _decoded(body, content_type, head)
     if not _is_shallow(value, DEEPEST):
         raise bad_request(f"the object provided is nested deeper than {DEEPEST} levels")
     return value
 
 
-def _decoded(body: bytes, content_type: str) -> Any:  # noqa: ANN401 - any JSON value
+def _decoded(body: bytes, content_type: str, head: str) -> Any:  # noqa: ANN401 - any JSON value
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if "yaml" not in content_type:
-            raise bad_request(f"the object provided is unrecognized: {error}") from error
+            ends = not body.strip() or "truncated" in str(error)
+            raise bad_request(f"{head}{'unexpected end of JSON input' if ends else error}") from error
     try:
         return yaml.load(body, _Loader)  # noqa: S506 - a safe loader with fewer types
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
@@ -75,8 +83,8 @@ def _is_shallow(value: object, left: int) -> bool:
             return True
 
 
-def decode_object(body: bytes, content_type: str) -> dict[str, Any]:
-    """Return the object that a POST or a PUT carries.
+def decode_object(body: bytes, content_type: str, kind: str) -> dict[str, Any]:
+    """Return the object of a kind that a POST or a PUT carries.
 
     Raises:
         StatusError: 400 for what is no object, 415 for protobuf and the like.
@@ -84,11 +92,13 @@ def decode_object(body: bytes, content_type: str) -> dict[str, Any]:
     if content_type not in _PLAIN:
         raise unsupported(
             "the body of the request was in an unknown format - accepted media types include: "
-            "application/json, application/yaml"
+            "application/json, application/yaml, application/vnd.kubernetes.protobuf"
         )
-    document = decode(body, content_type)
+    what = f"the object provided is unrecognized (must be of type {kind})"
+    head = f"{what}: couldn't get version/kind; json parse error: "
+    document = decode(body, content_type, head)
     if not isinstance(document, dict):
-        raise bad_request("the object provided is unrecognized (must be of type object)")
+        raise bad_request(f"{head}json: cannot unmarshal {_NAMES.get(type(document), 'number')} into Go value")
     return document
 
 
@@ -98,24 +108,34 @@ def patch_type_of(content_type: str, kind: Kind) -> PatchType:
     Raises:
         StatusError: 415, also for strategic merge on kinds that a definition brought.
     """
-    accepted = [one for one in PatchType if not (kind.custom and one is PatchType.STRATEGIC)]
-    for patch_type in accepted:
-        if patch_type.value == content_type:
-            return patch_type
+    named = next((one for one in PatchType if one.value == content_type), None)
+    if named is None:
+        raise unknown_media_type()
+    if not kind.custom or named is not PatchType.STRATEGIC:
+        return named
+    accepted = (PatchType.JSON, PatchType.MERGE, PatchType.APPLY)
     listed = ", ".join(one.value for one in accepted)
     raise unsupported(f"the body of the request was in an unknown format - accepted media types include: {listed}")
 
 
 def patcher(patch_type: PatchType, patch: Any, kind: Kind) -> Callable[[Document], Document]:  # noqa: ANN401
-    """Return what a patch makes of an object."""
+    """Return what a patch makes of an object.
+
+    Raises:
+        StatusError: 400, where the patch is of another form; its result raises 422 or 500 where it does not fit.
+    """
+    wanted, spoken = (list, "[]handlers.jsonPatchOp") if patch_type is PatchType.JSON else (dict, _MAP)
+    if not isinstance(patch, wanted):
+        found = f"json: cannot unmarshal {_NAMES.get(type(patch), 'number')}"
+        raise bad_request(f"error decoding patch: {found} into Go value of type {spoken}")
 
     def patched(live: Document) -> Document:
         try:
             result = _patched(patch_type, live, patch, kind)
         except (PatchError, TypeError, AttributeError, LookupError) as error:
-            raise bad_request(f"the patch cannot be applied: {error}") from error
-        if not isinstance(result, dict):
-            raise bad_request("the patch leaves no object")
+            raise (rejected() if patch_type is PatchType.JSON else broken(str(error))) from error
+        if not isinstance(result, dict) or "kind" not in result:
+            raise rejected()
         return result
 
     return patched

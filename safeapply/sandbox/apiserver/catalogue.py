@@ -1,6 +1,6 @@
 """The kinds that the API server knows from the start: those that a mesh and its workloads are made of. Pure.
 
-Names, versions, columns and mergeable lists are those of Kubernetes 1.32, Istio 1.28 and Gateway API 1.3.
+Names, versions, columns and mergeable lists are those of Kubernetes 1.36, Istio 1.31 and Gateway API 1.6.
 """
 
 from __future__ import annotations
@@ -65,7 +65,14 @@ _CORE: Final = (
     Kind("", ("v1",), "ServiceAccount", "serviceaccounts", ("sa",), lists=_SECRETS),
 )
 _WORKLOADS: Final = (
-    Kind("apps", ("v1",), "ControllerRevision", "controllerrevisions", columns=(("Revision", "revision"),)),
+    Kind(
+        "apps",
+        ("v1",),
+        "ControllerRevision",
+        "controllerrevisions",
+        columns=(("Revision", "revision"),),
+        atomic=frozenset({"data"}),
+    ),
     Kind("apps", ("v1",), "DaemonSet", "daemonsets", ("ds",), lists=_POD),
     Kind("apps", ("v1",), "Deployment", "deployments", ("deploy",), lists=_POD, columns=_REPLICAS),
     Kind("apps", ("v1",), "ReplicaSet", "replicasets", ("rs",), lists=_POD, columns=_REPLICAS),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,10 @@ from safeapply.sandbox.apiserver.figures import figure
 from safeapply.sandbox.apiserver.statuses import bad_request
 
 __all__ = ["Part", "part_of"]
+
+
+_PRESENT: Final = -1
+"""The version of a token that goes on with whatever there is."""
 
 
 class _Token(msgspec.Struct, frozen=True):
@@ -39,6 +43,11 @@ class Part:
     after: tuple[str, str] = ("", "")
     """Namespace and name of the last object of the part before."""
 
+    @property
+    def goes_on_anyway(self) -> str:
+        """The token of the same part of the list as it is when it is read."""
+        return _written(_Token(_PRESENT, *self.after))
+
     def cut(self, documents: Sequence[Document], version: int) -> tuple[Sequence[Document], Mapping[str, Any]]:
         """Return the objects of this part, and the metadata of the list that they make."""
         rest = [one for one in documents if _place(one) > self.after] if any(self.after) else documents
@@ -46,8 +55,7 @@ class Part:
         if not self.limit or len(rest) <= self.limit:
             return rest, metadata
         chosen = rest[: self.limit]
-        token = msgspec.json.encode(_Token(version, *_place(chosen[-1])))
-        metadata["continue"] = base64.urlsafe_b64encode(token).decode()
+        metadata["continue"] = _written(_Token(version, *_place(chosen[-1])))
         return chosen, metadata | {"remainingItemCount": len(rest) - self.limit}
 
 
@@ -63,8 +71,12 @@ def part_of(query: Mapping[str, str]) -> Part:
     try:
         said = msgspec.json.decode(base64.urlsafe_b64decode(token), type=_Token)
     except ValueError as error:
-        raise bad_request("continue key is not valid") from error
-    return Part(limit, said.rv, (said.namespace, said.name))
+        raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
+    return Part(limit, None if said.rv == _PRESENT else said.rv, (said.namespace, said.name))
+
+
+def _written(token: _Token) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(token)).decode()
 
 
 def _place(document: Document) -> tuple[str, str]:

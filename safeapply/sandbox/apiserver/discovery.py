@@ -10,14 +10,14 @@ from itertools import groupby
 from typing import Any, Final
 
 from safeapply.sandbox.apiserver.kinds import POD, Kind
-from safeapply.sandbox.apiserver.registry import Kinds
+from safeapply.sandbox.apiserver.registry import Kinds, version_rank
 
 __all__ = ["AGGREGATED", "VERSION", "discovery_of", "paths_of"]
 
 VERSION: Final[Mapping[str, str]] = {
     "major": "1",
-    "minor": "32",
-    "gitVersion": "v1.32.0+safeapply.sandbox",
+    "minor": "36",
+    "gitVersion": "v1.36.0+safeapply.sandbox",
     "gitCommit": "",
     "gitTreeState": "clean",
     "buildDate": "1970-01-01T00:00:00Z",
@@ -27,6 +27,8 @@ VERSION: Final[Mapping[str, str]] = {
 }
 AGGREGATED: Final = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _VERBS: Final = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+_CUSTOM_VERBS: Final = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
+"""In this order, for what a definition brought."""
 
 
 def discovery_of(kinds: Kinds, path: str, server: str, *, aggregated: bool) -> Mapping[str, Any] | None:
@@ -80,8 +82,8 @@ def _everything(kinds: Kinds, *, core: bool) -> Mapping[str, Any]:
 
 def _versions(kinds: Iterable[Kind]) -> list[str]:
     """Return the versions of a group, the preferred one first; each kind has them in that order."""
-    ranked = sorted((rank, version) for kind in kinds for rank, version in enumerate(kind.versions))
-    return list(dict.fromkeys(version for _, version in ranked))
+    served = dict.fromkeys(version for kind in kinds for version in kind.versions)
+    return sorted(served, key=version_rank, reverse=True)
 
 
 def _group(group: str, kinds: list[Kind]) -> Mapping[str, Any]:
@@ -105,10 +107,13 @@ def _resource(kind: Kind) -> Iterator[Mapping[str, Any]]:
         "namespaced": kind.namespaced,
         "kind": kind.name,
     }
-    yield {**described, "verbs": _VERBS, "shortNames": list(kind.short_names), "categories": list(kind.categories)}
+    verbs = _CUSTOM_VERBS if kind.custom else _VERBS
+    names = {"shortNames": list(kind.short_names), "categories": list(kind.categories)}
+    yield {**described, "verbs": verbs, **{key: value for key, value in names.items() if value}}
     for subresource in _subresources(kind):
+        form = {"group": "autoscaling", "version": "v1", "kind": "Scale"} if subresource == "scale" else {}
         name = f"{kind.plural}/{subresource}"
-        yield {**described, "name": name, "singularName": "", "verbs": ["get", "patch", "update"]}
+        yield {**described, "name": name, "singularName": "", **form, "verbs": ["get", "patch", "update"]}
 
 
 def _aggregated_group(group: str, kinds: list[Kind]) -> Mapping[str, Any]:
@@ -142,4 +147,5 @@ def _aggregated(kind: Kind, version: str) -> Mapping[str, Any]:
 
 
 def _subresources(kind: Kind) -> tuple[str, ...]:
-    return ("portforward", "status") if kind.group_kind == POD else ("status",)
+    served = {"portforward": kind.group_kind == POD, "scale": bool(kind.scale_path), "status": kind.has_status}
+    return tuple(name for name, is_served in served.items() if is_served)

@@ -20,6 +20,6 @@ def figure(query: Mapping[str, str], name: str) -> int:
         StatusError: 400, where it is no whole number, or too large a one.
     """
     text = query.get(name) or "0"
-    if not text.isdecimal() or len(text) > MOST_DIGITS:
-        raise bad_request(f'Invalid value for {name}: "{text[:MOST_DIGITS]}": must be a whole number')
-    return int(text)
+    if not text.lstrip("-").isdecimal() or len(text) > MOST_DIGITS:
+        raise bad_request(f'strconv.ParseInt: parsing "{text[:MOST_DIGITS]}": invalid syntax')
+    return max(int(text), 0)

@@ -40,11 +40,17 @@ class Ledger:
         self._objects: dict[GroupKind, dict[ResourceId, Document]] = defaultdict(dict)
         self._in_order: dict[GroupKind, tuple[Document, ...]] = {}
         self._history: dict[GroupKind, deque[Revision]] = defaultdict(lambda: deque(maxlen=HISTORY_LENGTH))
-        self._forgotten: dict[GroupKind, int] = defaultdict(int)
+        self._begun = 0
+        self._forgotten: dict[GroupKind, int] = defaultdict(lambda: self._begun)
         self._wakers: dict[GroupKind, set[Callable[[], None]]] = defaultdict(set)
         self._listeners: list[Listener] = []
         self._untold: deque[WatchEvent] = deque()
         self._telling = False
+
+    def begin_at(self, version: int) -> None:
+        """Count from a version on, as a server does that has a past which nobody remembers."""
+        self.resource_version = self._begun = version
+        self.forget()
 
     def listen(self, listener: Listener) -> None:
         """Call the listener after each write, in order; a listener may write, which it is told afterwards."""

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from safeapply.resources.objects import Document
-from safeapply.sandbox.apiserver.kinds import ListKeys
+from safeapply.sandbox.apiserver.kinds import Layout
 from safeapply.sandbox.apiserver.merging import merge, without
 from safeapply.sandbox.apiserver.ownership import (
     Change,
@@ -46,6 +46,9 @@ UNOWNED: Final = frozenset(
     }
 )
 """Fields of the metadata that the server itself writes, so that nobody owns them."""
+
+
+_SORTED_BY: Final = ("operation", "time", "manager", "subresource", "apiVersion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Writer:
 
 
 def apply_fields(
-    live: dict[str, Any], applied: Document, *, writer: Writer, lists: ListKeys, force: bool
+    live: dict[str, Any], applied: Document, *, writer: Writer, lists: Layout, force: bool
 ) -> dict[str, Any]:
     """Return the live object after a server-side apply; an empty one where there is none yet.
 
@@ -88,7 +91,7 @@ def apply_fields(
         StatusError: 409, where another manager owns a field that would change, and force is not used.
     """
     wanted = _owned_part(applied)
-    entries = _entries(live)
+    entries = _entries(live) or _before_first_apply(live, writer, lists)
     own = next((entry for entry in entries if writer.wrote(entry, "Apply")), None)
     others = [entry for entry in entries if entry is not own]
     fields = fields_of(wanted, lists)
@@ -101,16 +104,19 @@ def apply_fields(
         _check_conflicts(others, change.changed)
     if own is None or own["fieldsV1"] != fields or change.changed or change.removed:
         own = writer.entry("Apply", fields)
-    return _managed(result, [own, *_relieved(others, change, taken=change.changed)])
+    left = _relieved(others, change, taken=change.changed)
+    return _managed(result, [own, *left] if fields else left)
 
 
-def update_fields(live: dict[str, Any], new: dict[str, Any], *, writer: Writer, lists: ListKeys) -> dict[str, Any]:
+def update_fields(live: dict[str, Any], new: dict[str, Any], *, writer: Writer, lists: Layout) -> dict[str, Any]:
     """Return the new version of an object with ownership as a create, an update or a patch leaves it.
 
     Managed fields that the client sends are believed, as kubectl needs when it takes over its own client-side
     applies; none at all keep those of the live object, and one empty entry forgets them.
     """
     entries = _sent(new, live, writer.now)
+    if live and not entries:
+        return _managed(new, [])  # what nobody has owned so far is not begun to be owned by an update
     change = compare(_owned_part(live), _owned_part(new), lists)
     own = next((entry for entry in entries if writer.wrote(entry, "Update")), None)
     others = [entry for entry in entries if entry is not own]
@@ -120,6 +126,15 @@ def update_fields(live: dict[str, Any], new: dict[str, Any], *, writer: Writer, 
         own = writer.entry("Update", fields)
     left = _relieved(others, change, taken=change.changed)
     return _managed(new, [own, *left] if fields else left)
+
+
+def _before_first_apply(live: Document, writer: Writer, lists: Layout) -> list[dict[str, Any]]:
+    """Return who owns what an object had before anybody was known to own any of it."""
+    fields = fields_of(_owned_part(live), lists, inner=True)
+    if not fields or "uid" not in (live.get("metadata") or {}):
+        return []
+    api_version = live.get("apiVersion", writer.api_version)
+    return [Writer("before-first-apply", api_version, writer.now).entry("Update", fields)]
 
 
 def _check_conflicts(others: Iterable[Mapping[str, Any]], changed: FieldSet) -> None:
@@ -170,7 +185,7 @@ def _relieved(others: Iterable[dict[str, Any]], change: Change, *, taken: FieldS
 
 
 def _managed(document: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
-    order = sorted(entries, key=lambda entry: (entry["operation"], entry["time"], entry["manager"]))
+    order = sorted(entries, key=lambda entry: tuple(str(entry.get(key, "")) for key in _SORTED_BY))
     metadata = {**document.get("metadata", {}), "managedFields": order}
     if not order:
         del metadata["managedFields"]
@@ -193,6 +208,8 @@ def _sent(new: Document, live: Document, now: str) -> list[dict[str, Any]]:
 
 def _is_entry(entry: object) -> bool:
     if not isinstance(entry, dict) or entry.get("operation") not in {"Apply", "Update"}:
+        return False
+    if entry.get("fieldsType", "FieldsV1") != "FieldsV1":
         return False
     texts = (entry.get("manager"), entry.get("apiVersion"), entry.get("time", ""), entry.get("subresource", ""))
     return all(isinstance(text, str) for text in texts) and _is_field_set(entry.get("fieldsV1"))

@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from safeapply.sandbox.apiserver.kinds import ListKeys
+from safeapply.sandbox.apiserver.kinds import Layout
 from safeapply.sandbox.apiserver.ownership import FieldSet, element_of, keyed
 
 __all__ = ["merge", "without", "without_nulls"]
 
 
-def merge(live: dict[str, Any], applied: Mapping[str, Any], lists: ListKeys) -> dict[str, Any]:
+def merge(live: dict[str, Any], applied: Mapping[str, Any], lists: Layout) -> dict[str, Any]:
     """Return the live document with everything that the applied one says, and what only the live one has."""
     result = dict(live)
     for name, value in applied.items():
         mine = result.get(name)
-        if isinstance(mine, dict) and isinstance(value, dict):
+        if isinstance(mine, dict) and isinstance(value, dict) and name not in lists.atomic:
             result[name] = merge(mine, value, lists)
         elif name in lists and isinstance(mine, list) and isinstance(value, list):
             result[name] = _merge_items(mine, value, name, lists)
@@ -28,7 +28,7 @@ def merge(live: dict[str, Any], applied: Mapping[str, Any], lists: ListKeys) -> 
     return result
 
 
-def without(value: dict[str, Any], doomed: FieldSet, kept: FieldSet, lists: ListKeys) -> dict[str, Any]:
+def without(value: dict[str, Any], doomed: FieldSet, kept: FieldSet, lists: Layout) -> dict[str, Any]:
     """Return the document less the doomed fields; a map that is empty then, and is nobody's, goes with them.
 
     ``kept`` is what is owned by anybody: it protects maps and items that still have an owner.
@@ -39,7 +39,7 @@ def without(value: dict[str, Any], doomed: FieldSet, kept: FieldSet, lists: List
         if not element.startswith("f:") or name not in result:
             continue
         child, owned = result[name], kept.get(element)
-        if isinstance(child, dict) and child:
+        if isinstance(child, dict) and child and name not in lists.atomic:
             rest: Any = without(child, below, owned or {}, lists)
         elif isinstance(child, list) and child and name in lists:
             rest = _without_items(child, below, owned or {}, (name, lists))
@@ -61,7 +61,7 @@ def without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON value in, the s
     return value
 
 
-def _merge_items(live: list[Any], applied: list[Any], name: str, lists: ListKeys) -> list[Any]:
+def _merge_items(live: list[Any], applied: list[Any], name: str, lists: Layout) -> list[Any]:
     """Merge item by item: those that are there stay in their places, new ones follow."""
     result = keyed(live, lists[name])
     for item in applied:
@@ -72,7 +72,7 @@ def _merge_items(live: list[Any], applied: list[Any], name: str, lists: ListKeys
     return list(result.values())
 
 
-def _without_items(items: list[Any], doomed: FieldSet, kept: FieldSet, place: tuple[str, ListKeys]) -> list[Any]:
+def _without_items(items: list[Any], doomed: FieldSet, kept: FieldSet, place: tuple[str, Layout]) -> list[Any]:
     name, lists = place
     result = []
     for element, item in keyed(items, lists[name]).items():

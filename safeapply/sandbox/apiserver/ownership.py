@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from safeapply.sandbox.apiserver.kinds import ListKeys
+from safeapply.sandbox.apiserver.kinds import Layout
 
 __all__ = [
     "Change",
@@ -94,27 +94,33 @@ def paths(fields: FieldSet, prefix: str = "") -> Iterator[str]:
             yield prefix + _spoken(key)
 
 
-def fields_of(value: Mapping[str, Any], lists: ListKeys, *, inner: bool = False) -> FieldSet:
+def fields_of(value: Mapping[str, Any], lists: Layout, *, inner: bool = False) -> FieldSet:
     """Return the fields that a document sets: its leaves, its empty maps, its lists as wholes or by item.
 
     With ``inner``, maps that have fields are members too: so count those that a write brought in or took away.
     """
     fields: dict[str, Any] = {}
     for name, child in value.items():
-        if not child:
+        if inner and not child and name in lists.structs:
+            continue
+        if not child and name in lists and not inner:
+            continue
+        if not child or name in lists.atomic:
             fields["f:" + name] = {}
         elif isinstance(child, dict):
             below = fields_of(child, lists, inner=inner)
-            fields["f:" + name] = {ITSELF: {}, **below} if inner else below
+            if not below and not inner:
+                continue
+            fields["f:" + name] = {ITSELF: {}, **below} if inner and name not in lists.structs else below
         elif name in lists and isinstance(child, list):
-            below = _fields_of_items(child, lists[name], lists, inner=inner)
-            fields["f:" + name] = {ITSELF: {}, **below} if inner else below
+            below = _fields_of_items(child, name, lists, inner=inner)
+            fields["f:" + name] = {ITSELF: {}, **below} if inner and name not in lists.structs else below
         else:
             fields["f:" + name] = {}
     return fields
 
 
-def compare(old: Mapping[str, Any], new: Mapping[str, Any], lists: ListKeys) -> Change:
+def compare(old: Mapping[str, Any], new: Mapping[str, Any], lists: Layout) -> Change:
     """Return what differs between two documents."""
     changed: dict[str, Any] = {}
     removed: dict[str, Any] = {}
@@ -159,38 +165,43 @@ class _Below:
         return cls(change.changed or None, change.removed)
 
 
-def _fields_of_items(items: list[Any], keys: tuple[str, ...], lists: ListKeys, *, inner: bool) -> dict[str, Any]:
-    found = keyed(items, keys).items()
+def _fields_of_items(items: list[Any], name: str, lists: Layout, *, inner: bool) -> dict[str, Any]:
+    found = keyed(items, lists[name]).items()
+    if name in lists.whole_items:
+        return {element: {} for element, _ in found}
     return {element: _fields_of_item(item, lists, inner=inner) for element, item in found}
 
 
-def _fields_of_item(item: Any, lists: ListKeys, *, inner: bool = True) -> FieldSet:  # noqa: ANN401 - any JSON
+def _fields_of_item(item: Any, lists: Layout, *, inner: bool = True) -> FieldSet:  # noqa: ANN401 - any JSON
     """Return the fields of one item, which is always a member itself."""
     return {ITSELF: {}, **fields_of(item, lists, inner=inner)} if isinstance(item, dict) and item else {}
 
 
-def _compare_values(name: str, old: object, new: object, lists: ListKeys) -> _Below:
+def _compare_values(name: str, old: object, new: object, lists: Layout) -> _Below:
     """Return what differs inside a field that is in both documents, with different values."""
-    if isinstance(old, dict) and isinstance(new, dict):
+    if isinstance(old, dict) and isinstance(new, dict) and name not in lists.atomic:
         return _Below.of(compare(old, new, lists))
     if name in lists and isinstance(old, list) and isinstance(new, list):
-        return _Below.of(_compare_items(keyed(old, lists[name]), keyed(new, lists[name]), lists))
+        return _Below.of(_compare_items(old, new, name, lists))
     gone = fields_of({name: old}, lists)["f:" + name]
     return _Below(fields_of({name: new}, lists, inner=True)["f:" + name], gone)
 
 
-def _compare_items(old: Mapping[str, Any], new: Mapping[str, Any], lists: ListKeys) -> Change:
+def _compare_items(old_items: list[Any], new_items: list[Any], name: str, lists: Layout) -> Change:
+    old, new = keyed(old_items, lists[name]), keyed(new_items, lists[name])
     changed: dict[str, Any] = {}
     removed: dict[str, Any] = {}
     for element, item in new.items():
         if element not in old:
-            changed[element] = _fields_of_item(item, lists)
+            changed |= _fields_of_items([item], name, lists, inner=True)
+        elif old[element] != item and name in lists.whole_items:
+            changed[element] = {}
         elif old[element] != item:
             below = compare(old[element], item, lists)
             changed |= {element: below.changed} if below.changed else {}
             removed |= {element: below.removed} if below.removed else {}
-    for element in old.keys() - new.keys():
-        removed[element] = _fields_of_item(old[element], lists)
+    gone = [old[element] for element in old.keys() - new.keys()]
+    removed |= _fields_of_items(gone, name, lists, inner=True)
     return Change(changed, removed)
 
 

@@ -50,9 +50,10 @@ def strategic_patch(target: object, patch: Mapping[str, Any], lists: ListKeys) -
         case None | "merge":
             pass
         case other:
-            raise PatchError(f"Unknown patch type found: {other}")
+            raise PatchError(f"unknown patch type: {other} in map: {_as_go(patch)}")
     for name, value in patch.items():
-        _patch_field(result, name, value, lists)
+        if name not in {_DIRECTIVE, _RETAIN} and not name.startswith(_ORDER):
+            _patch_field(result, name, value, (patch.get(_ORDER + name), lists))
     if _RETAIN in patch:
         result = {name: value for name, value in result.items() if name in patch[_RETAIN]}
     return result
@@ -74,9 +75,13 @@ def json_patch(target: object, patch: object) -> Any:  # noqa: ANN401 - any JSON
     return target
 
 
-def _patch_field(result: dict[str, Any], name: str, value: Any, lists: ListKeys) -> None:  # noqa: ANN401
-    if name in {_DIRECTIVE, _RETAIN} or name.startswith(_ORDER):
-        return  # the order of items that are told apart by keys is nobody's business here
+def _patch_field(
+    result: dict[str, Any],
+    name: str,
+    value: Any,  # noqa: ANN401 - any JSON value
+    how: tuple[list[Any] | None, ListKeys],
+) -> None:
+    order, lists = how
     if name.startswith(_PRIMITIVES):
         name, gone = name.removeprefix(_PRIMITIVES), value
         result[name] = [item for item in result.get(name) or () if item not in gone]
@@ -85,7 +90,9 @@ def _patch_field(result: dict[str, Any], name: str, value: Any, lists: ListKeys)
     elif isinstance(value, Mapping):
         result[name] = strategic_patch(result.get(name), value, lists)
     elif isinstance(value, list) and name in lists:
-        result[name] = _patch_items(result.get(name) or [], value, name, lists)
+        live = result.get(name) or []
+        patched, keys = _patch_items(live, value, name, lists), lists[name][:1]
+        result[name] = _in_order(patched, live, value if order is None else order, keys)
     else:
         result[name] = value
 
@@ -99,7 +106,7 @@ def _patch_items(live: list[Any], patch: list[Any], name: str, lists: ListKeys) 
     key, result = lists[name][0], list(live)
     for item in patch:
         if not isinstance(item, Mapping) or key not in item:
-            raise PatchError(f"map: {item} does not contain declared merge key: {key}")
+            raise PatchError(f"map: {_as_go(item)} does not contain declared merge key: {key}")
         place = next((at for at, mine in enumerate(result) if mine.get(key) == item[key]), None)
         if item.get(_DIRECTIVE) == "delete":
             result = [mine for mine in result if mine.get(key) != item[key]]
@@ -108,6 +115,36 @@ def _patch_items(live: list[Any], patch: list[Any], name: str, lists: ListKeys) 
         else:
             result[place] = strategic_patch(result[place], item, lists)
     return result
+
+
+def _in_order(items: list[Any], live: list[Any], order: list[Any], keys: tuple[str, ...]) -> list[Any]:
+    """Return items in the order of a patch, and between them, in their old order, those that it does not name.
+
+    As ``mergeSortedSlice`` of strategic merge has it: where old places do not tell, the patch goes first.
+    """
+    marks, places = [_mark(one, keys) for one in order], [_mark(one, keys) for one in live]
+    named = sorted(
+        (one for one in items if _mark(one, keys) in marks), key=lambda one: marks.index(_mark(one, keys))
+    )
+    others = [one for one in items if _mark(one, keys) not in marks]
+    result = []
+    while named and others:
+        first, second = _mark(others[0], keys), _mark(named[0], keys)
+        known = first in places and second in places
+        source = others if known and places.index(first) < places.index(second) else named
+        result.append(source.pop(0))
+    return [*result, *named, *others]
+
+
+def _as_go(value: object) -> str:
+    """Return a map as Go prints one."""
+    if isinstance(value, Mapping):
+        return "map[" + " ".join(f"{key}:{_as_go(child)}" for key, child in sorted(value.items())) + "]"
+    return str(value)
+
+
+def _mark(item: Any, keys: tuple[str, ...]) -> Any:  # noqa: ANN401 - any JSON value
+    return item.get(keys[0]) if keys and isinstance(item, Mapping) else item
 
 
 def _operate(target: Any, operation: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
@@ -182,8 +219,9 @@ def _insert(parent: Any, key: Any, value: Any) -> None:  # noqa: ANN401 - any co
 
 
 def _replace(parent: Any, key: Any, value: Any) -> None:  # noqa: ANN401 - any container
-    _ = parent[key]
-    parent[key] = value
+    if isinstance(parent, list):
+        _ = parent[key]
+    parent[key] = value  # the real server replaces what is not there as well
 
 
 def _remove(parent: Any, key: Any) -> None:  # noqa: ANN401 - any container

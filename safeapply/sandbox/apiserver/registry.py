@@ -10,7 +10,7 @@ from safeapply.resources.objects import Document, GroupKind
 from safeapply.sandbox.apiserver.catalogue import BUILT_IN
 from safeapply.sandbox.apiserver.kinds import META_LISTS, Kind
 
-__all__ = ["Kinds", "defined_kind"]
+__all__ = ["Kinds", "defined_kind", "version_rank"]
 
 _VERSION: Final = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
 _STABILITY: Final = {None: 2, "beta": 1, "alpha": 0}
@@ -80,13 +80,19 @@ def defined_kind(definition: Document) -> Kind:
         namespaced=spec.get("scope") != "Cluster",
         lists={**META_LISTS, **dict(_mergeable(versions[0].get("schema")))},
         columns=tuple((one["name"], one["jsonPath"].lstrip(".")) for one in columns if one["type"] != "date"),
+        subresources={one["name"]: one.get("subresources") or {} for one in versions},
+        schemas={one["name"]: (one.get("schema") or {}).get("openAPIV3Schema") or {} for one in versions},
         custom=True,
     )
 
 
 def _priority(version: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Rank as Kubernetes does: stable before beta before alpha, newer before older."""
-    found = _VERSION.fullmatch(version["name"])
+    return version_rank(version["name"])
+
+
+def version_rank(name: str) -> tuple[int, int, int]:
+    """Rank a version as Kubernetes does: stable before beta before alpha, newer before older."""
+    found = _VERSION.fullmatch(name)
     if found is None:
         return (-1, 0, 0)
     return (_STABILITY[found[2]], int(found[1]), int(found[3] or 0))

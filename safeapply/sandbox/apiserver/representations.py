@@ -15,13 +15,24 @@ from typing import Any, Final
 from safeapply.resources.objects import Document
 from safeapply.sandbox.apiserver.kinds import Kind
 from safeapply.sandbox.apiserver.paths import Place
+from safeapply.sandbox.apiserver.statuses import not_acceptable
 
-__all__ = ["Form", "form_of", "list_of", "one_of"]
+__all__ = ["Form", "form_of", "list_of", "list_of_deleted", "one_of"]
 
 _META: Final = "meta.k8s.io/v1"
 _UNITS: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 _COARSE: Final = {"d": 2 * 86400, "h": 8 * 3600, "m": 600, "s": 0}
 """Ages are told in one unit from these numbers of seconds on."""
+
+
+_SERVED: Final = (
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+    "*/*",
+    "application/*",
+)
+"""What is taken for a wish for JSON: kubectl and Go's clients name protobuf first, and JSON after it."""
 
 
 class Form(Enum):
@@ -33,15 +44,21 @@ class Form(Enum):
 
 
 def form_of(accept: str) -> Form:
-    """Return the first form in an Accept header that is served; those of other versions are passed over."""
+    """Return the first form in an Accept header that is served; those of other versions are passed over.
+
+    Raises:
+        StatusError: 406, where there is none.
+    """
     for choice in accept.split(","):
         parameters = dict(part.strip().partition("=")[::2] for part in choice.split(";")[1:])
         if parameters.get("as", "") in {"Table", "PartialObjectMetadata", "PartialObjectMetadataList"}:
             if parameters.get("v") == "v1":
                 return Form(parameters["as"].removesuffix("List"))
-        elif choice.strip().startswith(("application/json", "*/*", "application/*")):
+        elif choice.strip().startswith(_SERVED):
             return Form.OBJECT
-    return Form.OBJECT
+    if not accept.strip():
+        return Form.OBJECT
+    raise not_acceptable(transformed="as=" in accept)
 
 
 def one_of(place: Place, document: Document, form: Form, now: datetime) -> Mapping[str, Any]:
@@ -62,13 +79,28 @@ def list_of(
     """Return many objects in a form; the metadata says where a watch, or the list itself, may go on."""
     match form:
         case Form.OBJECT:
-            name, items = f"{place.kind.name}List", [_in_version(place, one) for one in documents]
+            items = [_as_item(place, one) for one in documents]
+            name = f"{place.kind.name}List"
             return {"kind": name, "apiVersion": place.api_version, "metadata": metadata, "items": items}
         case Form.METADATA:
             name, items = "PartialObjectMetadataList", [_metadata(one) for one in documents]
-            return {"kind": name, "apiVersion": _META, "metadata": metadata, "items": items}
+            return {"kind": name, "apiVersion": _META, "metadata": metadata, "items": items or None}
         case Form.TABLE:
             return _table(place.kind, documents, metadata, now)
+
+
+def list_of_deleted(place: Place, documents: Sequence[Document], version: int) -> Mapping[str, Any]:
+    """Return what was in a collection that is deleted; its metadata says nothing but the version."""
+    name, items = f"{place.kind.name}List", [_as_item(place, one) for one in documents]
+    metadata = {"resourceVersion": str(version)}
+    return {"kind": name, "apiVersion": place.api_version, "metadata": metadata, "items": items}
+
+
+def _as_item(place: Place, document: Document) -> Mapping[str, Any]:
+    """Return an object as an item of a list, which says of built-in kinds only once what they are."""
+    if place.kind.custom:
+        return _in_version(place, document)
+    return {key: value for key, value in document.items() if key not in {"apiVersion", "kind"}}
 
 
 def _in_version(place: Place, document: Document) -> Mapping[str, Any]:
@@ -86,8 +118,15 @@ def _table(
 ) -> Mapping[str, Any]:
     headings = ["Name", *(name for name, _ in kind.columns), "Age"]
     formats = {"Name": "name"}
+    types = {"Age": "date"} if kind.custom else {}
     columns = [
-        {"name": name, "type": "string", "format": formats.get(name, ""), "description": "", "priority": 0}
+        {
+            "name": name,
+            "type": types.get(name, "string"),
+            "format": formats.get(name, ""),
+            "description": "",
+            "priority": 0,
+        }
         for name in headings
     ]
     rows = [{"cells": _cells(kind, one, now), "object": _metadata(one)} for one in documents]
@@ -100,8 +139,8 @@ def _table(
     }
 
 
-def _cells(kind: Kind, document: Document, now: datetime) -> list[str]:
-    spoken: Callable[[Any], str] = _as_json if kind.custom else _as_text
+def _cells(kind: Kind, document: Document, now: datetime) -> list[str | None]:
+    spoken: Callable[[Any], str | None] = _as_json if kind.custom else _as_text
     fields = [spoken(_field(document, path.split("."))) for _, path in kind.columns]
     return [document["metadata"]["name"], *fields, _age(document["metadata"].get("creationTimestamp"), now)]
 
@@ -114,7 +153,9 @@ def _field(node: Any, path: Sequence[str]) -> Any:  # noqa: ANN401 - any JSON va
     return _field(node.get(path[0]), path[1:])
 
 
-def _as_json(value: object) -> str:
+def _as_json(value: object) -> str | None:
+    if value is None:
+        return None
     return json.dumps(value, separators=(",", ":")) if isinstance(value, (list, dict)) else _as_text(value)
 
 

@@ -20,6 +20,7 @@ _FIELDS: Final = frozenset({"metadata.name", "metadata.namespace"})
 _OBJECT: Final = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 _FIELDS_OF: Final[Mapping[GroupKind, frozenset[str]]] = {
     POD: frozenset({"spec.nodeName", "spec.serviceAccountName", "status.phase", "status.podIP"}),
+    GroupKind("", "Secret"): frozenset({"type"}),
     CORE_EVENT: frozenset({*(f"involvedObject.{key}" for key in _OBJECT), "reason", "reportingComponent", "type"}),
     EVENT: frozenset({*(f"regarding.{key}" for key in _OBJECT), "reason", "reportingController", "type"}),
 }
@@ -67,17 +68,31 @@ def _label_test(text: str) -> _Test:
     if found := _PRESENCE.fullmatch(text):
         absent, key = bool(found[1]), found[2]
         return lambda document: (key in _labels(document)) != absent
-    raise bad_request(f"unable to parse requirement: {text!r}")
+    raise bad_request(f"unable to parse requirement: {_unread(text)}")
 
 
 def _field_test(text: str, kind: Kind) -> _Test:
     found = _EQUAL.fullmatch(text)
     if found is None:
-        raise bad_request(f"invalid field selector: {text!r}")
+        raise bad_request(f"invalid selector: '{text}'; can't understand '{text}'")
     path, operator, value = found.groups()
     if path not in _FIELDS and path not in _FIELDS_OF.get(kind.group_kind, ()):
-        raise bad_request(f"field label not supported: {path}")
+        raise bad_request(_unsupported(path, kind))
     return lambda document: (_field(document, path) == value) == (operator != "!=")
+
+
+def _unread(text: str) -> str:
+    """Say where a requirement stops being one."""
+    _, second, *rest = [*re.split(r"[\s=!]+", text), "", ""]
+    if second in {"in", "notin"}:
+        return f"found '{rest[0]}' expected: '('"
+    return f"found '{second or text}', expected: in, notin, =, ==, !=, gt, lt"
+
+
+def _unsupported(path: str, kind: Kind) -> str:
+    if kind.custom or kind.group_kind in _FIELDS_OF:
+        return f"field label not supported: {path}"
+    return f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
 
 def _labels(document: Document) -> Mapping[str, str]:

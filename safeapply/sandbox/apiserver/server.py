@@ -24,12 +24,24 @@ from safeapply.sandbox.apiserver.bodies import PatchType, decode_object, encode
 from safeapply.sandbox.apiserver.chunks import part_of
 from safeapply.sandbox.apiserver.discovery import AGGREGATED, VERSION, discovery_of, paths_of
 from safeapply.sandbox.apiserver.faults import STATUSES, ApiFault, ApiFaults
+from safeapply.sandbox.apiserver.kinds import NAMESPACE
+from safeapply.sandbox.apiserver.listing import check_list, check_watch
 from safeapply.sandbox.apiserver.paths import Place, place_of
 from safeapply.sandbox.apiserver.portforward import forward, ports_of
-from safeapply.sandbox.apiserver.representations import form_of, list_of, one_of
-from safeapply.sandbox.apiserver.reviews import REVIEWS, WHO, introduced, reviewed
+from safeapply.sandbox.apiserver.representations import Form, form_of, list_of, one_of
+from safeapply.sandbox.apiserver.reviews import REVIEWS, RULES, WHO, introduced, reviewed, ruled
+from safeapply.sandbox.apiserver.scales import SCALE, scale_of
 from safeapply.sandbox.apiserver.selectors import selection_of
-from safeapply.sandbox.apiserver.statuses import StatusError, forbidden, internal, not_allowed, not_found
+from safeapply.sandbox.apiserver.statuses import (
+    StatusError,
+    expired_part,
+    forbidden,
+    internal,
+    no_such_path,
+    not_a_list,
+    not_allowed,
+    not_found,
+)
 from safeapply.sandbox.apiserver.store import STATUS, Store
 from safeapply.sandbox.apiserver.watches import watch_of
 from safeapply.sandbox.apiserver.writes import Written, write
@@ -165,15 +177,9 @@ class ApiServer:
             return await self._answer_beside_objects(request, user)
         if place.subresource == "portforward" and place.kind.plural == "pods":
             return await self._forward(request, place, user)
-        verb = VERBS.get((request.method, bool(place.name)))
-        if verb is None or place.subresource not in {"", STATUS}:
-            raise not_allowed()
-        if verb in {"create", "deletecollection"} and place.kind.namespaced and not place.namespace:
-            raise not_allowed()
-        if verb == "list" and request.query.get("watch") in {"1", "true"}:
-            verb = "watch"
+        verb = _verb_at(place, request)
         self._check_allowed(verb, place, user)
-        if verb == "patch" and _applies(request) and self._store.get(place.id) is None:
+        if verb == "patch" and not place.subresource and _applies(request) and self._store.get(place.id) is None:
             self._check_allowed("create", place, user)
         match verb:
             case "get":
@@ -189,18 +195,28 @@ class ApiServer:
         document = self._store.get(place.id)
         if document is None:
             raise not_found(place.kind, place.name)
+        if place.subresource == SCALE:
+            return _json(scale_of(place.kind, document))
+        form = form_of(request.headers.get("Accept", ""))
+        if form is Form.METADATA and "PartialObjectMetadataList" in request.headers["Accept"]:
+            raise not_a_list(place.kind)
         return self._one(request, place, document)
 
     def _list(self, request: web.Request, place: Place) -> web.Response:
         selection = selection_of(place.kind, place.namespace, request.query)
         part, form = part_of(request.query), form_of(request.headers.get("Accept", ""))
-        version = self._store.resource_version if part.version is None else part.version
-        found = self._store.ledger.list_as_of(place.kind.group_kind, version)
+        exact = check_list(request.query, self._store.resource_version)
+        version = next((one for one in (part.version, exact) if one is not None), self._store.resource_version)
+        try:
+            found = self._store.ledger.list_as_of(place.kind.group_kind, version)
+        except StatusError as error:
+            raise (error if part.version is None else expired_part(part.goes_on_anyway)) from error
         chosen, metadata = part.cut([one for one in found if selection.holds(one)], version)
         return _json(list_of(place, chosen, metadata, form=form, now=datetime.now(UTC)))
 
     async def _watch(self, request: web.Request, place: Place) -> web.StreamResponse:
         selection = selection_of(place.kind, place.namespace, request.query)
+        check_watch(request.query)
         watch = watch_of(place, selection, form_of(request.headers.get("Accept", "")), request.query)
         return await watch.stream(request, self._store.ledger, self._closing)
 
@@ -216,10 +232,10 @@ class ApiServer:
         return _json(one_of(place, document, form, datetime.now(UTC)), status=status)
 
     async def _forward(self, request: web.Request, place: Place, user: User | None) -> web.StreamResponse:
-        ports = ports_of(request)
         # A websocket is a GET; since Kubernetes 1.35 the right to create is asked for as well (KEP-4006).
         for verb in ("get", "create"):
             self._check_allowed(verb, place, user)
+        ports = ports_of(request)
         if self._store.get(place.id) is None:
             raise not_found(place.kind, place.name)
         namespace, pod = Namespace(place.namespace), place.name
@@ -229,15 +245,24 @@ class ApiServer:
 
         return await forward(request, ports, address_of, closing=self._closing)
 
+    async def _answer_review(self, request: web.Request, path: str, user: User | None) -> web.Response:
+        if request.method != "POST":
+            raise not_allowed()
+        if self.access is not None and user is not None:
+            self.access.check_path(user, path)
+        if path == WHO:
+            return _json(introduced(user), status=HTTPStatus.CREATED)
+        answer, kind = (
+            (reviewed, "SelfSubjectAccessReview") if path == REVIEWS else (ruled, "SelfSubjectRulesReview")
+        )
+        content_type = request.headers.get("Content-Type", "").partition(";")[0]
+        review = decode_object(await request.read(), content_type, kind)
+        return _json(answer(review, self.access, user), status=HTTPStatus.CREATED)
+
     async def _answer_beside_objects(self, request: web.Request, user: User | None) -> web.Response:
         path = request.path.rstrip("/")
-        if (request.method, path) == ("POST", REVIEWS):
-            review = decode_object(await request.read(), request.headers.get("Content-Type", "").partition(";")[0])
-            return _json(reviewed(review, self.access, user), status=HTTPStatus.CREATED)
-        if (request.method, path) == ("POST", WHO):
-            if self.access is not None and user is not None:
-                self.access.check_path(user, path)
-            return _json(introduced(user), status=HTTPStatus.CREATED)
+        if path in {REVIEWS, RULES, WHO}:
+            return await self._answer_review(request, path, user)
         if path in HEALTH:
             return web.Response(text="ok")
         if self.access is not None and user is not None:
@@ -249,9 +274,21 @@ class ApiServer:
         aggregated = AGGREGATED in request.headers.get("Accept", "") and path in {"/api", "/apis"}
         server = self.url.partition("://")[2]
         document = discovery_of(self._store.kinds, path, server, aggregated=aggregated)
+        if document is None and not self._knows(path):
+            return web.Response(text="404 page not found\n", status=HTTPStatus.NOT_FOUND)
         if document is None:
-            raise StatusError(HTTPStatus.NOT_FOUND, "NotFound", "the server could not find the requested resource")
+            raise no_such_path()
         return _json(document, content_type=AGGREGATED if aggregated else JSON)
+
+    def _knows(self, path: str) -> bool:
+        """Tell whether a path begins as some served one does; others are not even answered in JSON."""
+        match path.strip("/").split("/"):
+            case ["api", *_]:
+                return True
+            case ["apis", group, version, *_]:
+                return any(kind.group == group and version in kind.versions for kind in self._store.kinds)
+            case _:
+                return False
 
     def _user_of(self, request: web.Request) -> User | None:
         if self.access is None:
@@ -265,6 +302,28 @@ class ApiServer:
         reason = self.deny(verb, place.id) if self.deny is not None else None
         if reason is not None:
             raise forbidden(place.kind, place.name, reason)
+
+
+def _verb_at(place: Place, request: web.Request) -> str:
+    """Return the verb of a request.
+
+    Raises:
+        StatusError: 404 for a subresource that the kind does not have, 405 for a method that is not for the place.
+    """
+    kind, below = place.kind, place.subresource
+    served = ({STATUS} if kind.has_status else set()) | ({SCALE} if kind.scale_path else set())
+    if below and below not in served:
+        raise no_such_path()
+    verb = VERBS.get((request.method, bool(place.name)))
+    if verb is None or (below and verb == "delete"):
+        raise not_allowed()
+    if verb in {"create", "deletecollection"} and kind.namespaced and not place.namespace:
+        raise not_allowed()
+    if verb == "deletecollection" and kind.group_kind == NAMESPACE:
+        raise not_allowed()
+    if verb == "list" and request.query.get("watch", "0") not in {"0", "false"}:
+        return "watch"
+    return verb
 
 
 def _applies(request: web.Request) -> bool:

@@ -94,8 +94,8 @@ class Watch:
             before = revision.before is not None and self.selection.holds(revision.before)
             if after:
                 yield self._event("MODIFIED" if before else "ADDED", event.document)
-            elif before:
-                yield self._event("DELETED", event.document)
+            elif before and revision.before is not None:
+                yield self._event("DELETED", _last_seen(revision.before, event.document))
 
     def _event(self, kind: str, document: Mapping[str, Any]) -> bytes:
         return _line(kind, one_of(self.place, document, self.form, datetime.now(UTC)))
@@ -106,6 +106,11 @@ class Watch:
             metadata["annotations"] = annotations
         head = {"apiVersion": self.place.api_version, "kind": self.place.kind.name}
         return _line("BOOKMARK", {**head, "metadata": metadata})
+
+
+def _last_seen(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an object that is gone from a selection: as it last was in it, at the version of its going."""
+    return {**before, "metadata": {**before["metadata"], "resourceVersion": after["metadata"]["resourceVersion"]}}
 
 
 def watch_of(place: Place, selection: Selection, form: Form, query: Mapping[str, str]) -> Watch:

@@ -18,10 +18,14 @@ from safeapply.sandbox.apiserver.bodies import (
     patcher,
 )
 from safeapply.sandbox.apiserver.intake import id_of
+from safeapply.sandbox.apiserver.options import DeleteOptions, WriteOptions, delete_options_of, write_options_of
 from safeapply.sandbox.apiserver.paths import Place
+from safeapply.sandbox.apiserver.representations import list_of_deleted
+from safeapply.sandbox.apiserver.scales import SCALE, scale_of, scaled
 from safeapply.sandbox.apiserver.selectors import selection_of
-from safeapply.sandbox.apiserver.statuses import StatusError, bad_request, success
+from safeapply.sandbox.apiserver.statuses import bad_request, invalid, success, unprocessable_patch
 from safeapply.sandbox.apiserver.store import Store
+from safeapply.sandbox.apiserver.validation.faults import invalid_value
 
 __all__ = ["Written", "write"]
 
@@ -46,19 +50,6 @@ class _Sent:
     body: bytes
     agent: str
 
-    @property
-    def dry_run(self) -> bool:
-        """Whether nothing is to be kept."""
-        asked = self.query.get("dryRun", "")
-        if asked not in {"", "All"}:
-            raise bad_request(f'Invalid value: "{asked}": supported values: "All"')
-        return bool(asked)
-
-    @property
-    def manager(self) -> str:
-        """Who writes: what the client says, or else the name of its program."""
-        return self.query.get("fieldManager") or self.agent.partition("/")[0] or "unknown"
-
 
 async def write(store: Store, verb: str, place: Place, request: web.Request) -> Written:
     """Carry out a verb that changes something.
@@ -73,15 +64,16 @@ async def write(store: Store, verb: str, place: Place, request: web.Request) -> 
         await request.read(),
         request.headers.get("User-Agent", ""),
     )
+    if place.subresource == SCALE:
+        return _scale(store, verb, sent)
     match verb:
         case "create":
-            document = _addressed(sent)
-            return Written(store.create(document, manager=sent.manager, dry_run=sent.dry_run), HTTPStatus.CREATED)
+            options = write_options_of("CreateOptions", sent.query, sent.agent)
+            return Written(store.create(_addressed(sent), **options.as_arguments), HTTPStatus.CREATED)
         case "update":
+            options = write_options_of("UpdateOptions", sent.query, sent.agent)
             return Written(
-                store.update(
-                    _addressed(sent), manager=sent.manager, subresource=place.subresource, dry_run=sent.dry_run
-                )
+                store.update(_addressed(sent), subresource=place.subresource, **options.as_arguments),
             )
         case "patch":
             return _patch(store, sent)
@@ -91,73 +83,116 @@ async def write(store: Store, verb: str, place: Place, request: web.Request) -> 
             return _delete_all(store, sent)
 
 
+def _scale(store: Store, verb: str, sent: _Sent) -> Written:
+    """Write the replicas of an object by way of its scale."""
+    kind, place = sent.place.kind, sent.place
+    options, patches = write_options_of("PatchOptions", sent.query, sent.agent), verb == "patch"
+    body = decode(sent.body, sent.content_type)
+
+    def changed(live: Document) -> Document:
+        scale = scale_of(kind, live)
+        changed_scale = patcher(patch_type_of(sent.content_type, kind), body, kind)(scale) if patches else body
+        return scaled(kind, {**live, "apiVersion": place.api_version}, changed_scale)
+
+    document = store.patch(place.id, changed, **options.as_arguments)
+    return Written(scale_of(kind, document), is_object=False)
+
+
 def _patch(store: Store, sent: _Sent) -> Written:
     patch_type = patch_type_of(sent.content_type, sent.place.kind)
-    if patch_type is PatchType.APPLY:
-        return _apply(store, sent)
+    applies = patch_type is PatchType.APPLY
+    options = write_options_of("PatchOptions", sent.query, sent.agent, applies=applies)
+    if applies:
+        return _apply(store, sent, options)
     change = patcher(patch_type, decode(sent.body, sent.content_type), sent.place.kind)
-    document = store.patch(
-        sent.place.id,
-        lambda live: change({**live, "apiVersion": sent.place.api_version}),
-        manager=sent.manager,
-        subresource=sent.place.subresource,
-        dry_run=sent.dry_run,
-    )
+
+    def changed(live: Document) -> Document:
+        return _unmoved(sent.place, change({**live, "apiVersion": sent.place.api_version}))
+
+    document = store.patch(sent.place.id, changed, subresource=sent.place.subresource, **options.as_arguments)
     return Written(document)
 
 
-def _apply(store: Store, sent: _Sent) -> Written:
-    if not sent.query.get("fieldManager"):
-        raise StatusError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "Invalid",
-            'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
-        )
+def _unmoved(place: Place, document: Document) -> Document:
+    """Return what a patch made of an object, if it is still the same object.
+
+    Raises:
+        StatusError: 400, where it has another name, namespace or, as 422 or 400, another kind.
+    """
+    metadata = document.get("metadata")
+    if isinstance(metadata, dict):
+        _check_place(place, metadata.get("name"), metadata.get("namespace"))
+    kind, api_version = str(document.get("kind", "")), str(document.get("apiVersion", ""))
+    if place.kind.custom and kind != place.kind.name:
+        _refuse_kind(place, kind, place.name)
+    if not place.kind.custom and api_version != place.api_version:
+        raise unprocessable_patch(document, f'no kind "{kind}" is registered for version "{api_version}" in scheme')
+    if not place.kind.custom and kind != place.kind.name:
+        raise unprocessable_patch(document, f"{_converting(place, kind)}: unknown conversion")
+    return document
+
+
+def _converting(place: Place, kind: str) -> str:
+    """Say in Go's words that an object of one kind cannot become one of another."""
+    group = place.kind.group.partition(".")[0] or "core"
+    return f"converting (v1.{kind}) to ({group}.{place.kind.name})"
+
+
+def _apply(store: Store, sent: _Sent, options: WriteOptions) -> Written:
     document = decode(sent.body, sent.content_type)
-    if not isinstance(document, dict) or not document.get("apiVersion") or not document.get("kind"):
-        raise bad_request("the object provided is unrecognized: apiVersion and kind have to be given")
-    existed = store.get(sent.place.id) is not None
+    if not isinstance(document, dict):
+        why = "json: cannot unmarshal array into Go value of type map[string]interface {}"
+        raise bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {why}")
+    place = sent.place
+    api_version, kind = document.get("apiVersion", ""), document.get("kind", "")
+    if (api_version, kind) != (place.api_version, place.kind.name):
+        said = api_version if "/" in str(api_version) else f"/{api_version}"
+        raise bad_request(f"invalid object type: {said}, Kind={kind}")
+    existed = store.get(place.id) is not None
     applied = store.apply(
         _checked(sent, document),
-        manager=sent.manager,
-        force=sent.query.get("force") in {"1", "true"},
-        subresource=sent.place.subresource,
-        dry_run=sent.dry_run,
+        manager=options.manager,
+        force=options.force,
+        subresource=place.subresource,
+        dry_run=options.dry_run,
     )
     return Written(applied, HTTPStatus.OK if existed else HTTPStatus.CREATED)
 
 
 def _delete(store: Store, sent: _Sent) -> Written:
-    options = _options(sent)
+    options = _delete_options(sent)
     document = store.delete(
         sent.place.id,
-        preconditions=options.get("preconditions") or {},
-        dry_run=sent.dry_run or options.get("dryRun") == ["All"],
+        preconditions=options.preconditions,
+        dry_run=options.dry_run,
+        propagation=options.propagation,
+        grace=options.grace,
     )
-    if sent.place.kind.returns_deleted or "deletionTimestamp" in document["metadata"]:
+    stays = "deletionTimestamp" in document["metadata"] and store.get(sent.place.id) is not None
+    if sent.place.kind.returns_deleted or stays:
         return Written(document)
     return Written(success(sent.place.kind, sent.place.name, document["metadata"]["uid"]), is_object=False)
 
 
 def _delete_all(store: Store, sent: _Sent) -> Written:
-    kind, options = sent.place.kind, _options(sent)
+    kind, options = sent.place.kind, _delete_options(sent)
     selection = selection_of(kind, sent.place.namespace, sent.query)
-    for document in store.list(kind.group_kind, selection.namespace):
-        if selection.holds(document):
-            store.delete(id_of(kind, document), dry_run=sent.dry_run or options.get("dryRun") == ["All"])
-    return Written(success(kind, "", ""), is_object=False)
+    version = store.resource_version
+    chosen = [one for one in store.list(kind.group_kind, selection.namespace) if selection.holds(one)]
+    for document in chosen:
+        store.delete(
+            id_of(kind, document), dry_run=options.dry_run, propagation=options.propagation, grace=options.grace
+        )
+    return Written(list_of_deleted(sent.place, chosen, version), is_object=False)
 
 
-def _options(sent: _Sent) -> Mapping[str, Any]:
-    options = decode(sent.body, sent.content_type) if sent.body.strip() else {}
-    options = {} if options is None else options
-    if not isinstance(options, dict) or not isinstance(options.get("preconditions") or {}, dict):
-        raise bad_request("DeleteOptions and their preconditions have to be objects")
-    return options
+def _delete_options(sent: _Sent) -> DeleteOptions:
+    return delete_options_of(sent.query, sent.body, sent.content_type)
 
 
 def _addressed(sent: _Sent) -> dict[str, Any]:
-    return _checked(sent, decode_object(sent.body, sent.content_type))
+    document = decode_object(sent.body, sent.content_type, sent.place.kind.name)
+    return _checked(sent, document)
 
 
 def _checked(sent: _Sent, document: dict[str, Any]) -> dict[str, Any]:
@@ -166,21 +201,49 @@ def _checked(sent: _Sent, document: dict[str, Any]) -> dict[str, Any]:
     Raises:
         StatusError: 400, where it does not.
     """
-    place, metadata = sent.place, document.get("metadata")
-    for field, expected in (("apiVersion", place.api_version), ("kind", place.kind.name)):
-        said = document.get(field, expected)
-        if said != expected:
-            raise bad_request(f"the {field} in the data ({said}) does not match the expected one ({expected})")
+    place, metadata = sent.place, document.get("metadata", {})
+    _check_kind(place, document, metadata)
     if not isinstance(metadata, dict):
-        raise bad_request("the object has no metadata")
+        return document  # what is wrong with it, the kind itself says
     name, namespace = metadata.get("name"), metadata.get("namespace")
+    if place.name and not name:
+        what = f"the name of the object ({place.name} based on URL) was undeterminable"
+        raise bad_request(f"{what}: name must be provided")
+    _check_place(place, name, namespace)
+    own = {"namespace": place.namespace} if place.namespace else {}
+    head = {"apiVersion": place.api_version, "kind": place.kind.name}
+    return {**document, **head, "metadata": {**metadata, **own}}
+
+
+def _check_kind(place: Place, document: Mapping[str, Any], metadata: object) -> None:
+    kind, api_version = document.get("kind"), document.get("apiVersion")
+    if place.kind.custom:
+        if not kind:
+            head = f"the object provided is unrecognized (must be of type {place.kind.name})"
+            raise bad_request(f"{head}: Object 'Kind' is missing")
+        if api_version != place.api_version:
+            said = f"the API version in the data ({api_version or ''})"
+            raise bad_request(f"{said} does not match the expected API version ({place.api_version})")
+        if kind != place.kind.name:
+            name = metadata.get("name", "") if isinstance(metadata, dict) else ""
+            _refuse_kind(place, str(kind), str(name))
+        return
+    version = str(api_version or place.api_version).rpartition("/")[2]
+    what = f'{kind or place.kind.name} in version "{version}" cannot be handled as a {place.kind.name}'
+    if (api_version or place.api_version) != place.api_version:
+        raise bad_request(f'{what}: no kind "{kind}" is registered for version "{api_version}" in scheme')
+    if (kind or place.kind.name) != place.kind.name:
+        raise bad_request(f"{what}: {_converting(place, str(kind))}: unknown conversion")
+
+
+def _refuse_kind(place: Place, kind: str, name: str) -> None:
+    fault = invalid_value("kind", kind, f"must be {place.kind.name}")
+    raise invalid(place.kind.called(kind), name, [fault])
+
+
+def _check_place(place: Place, name: object, namespace: object) -> None:
     if place.name and (name or place.name) != place.name:
         raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({place.name})")
     if place.namespace and (namespace or place.namespace) != place.namespace:
-        raise bad_request(
-            f"the namespace of the provided object ({namespace}) does not match the namespace sent on the request"
-        )
-    own = {"name": place.name} if place.name else {}
-    own |= {"namespace": place.namespace} if place.namespace else {}
-    head = {"apiVersion": place.api_version, "kind": place.kind.name}
-    return {**document, **head, "metadata": {**metadata, **own}}
+        what = "the namespace of the provided object"
+        raise bad_request(f"{what} does not match the namespace sent on the request")

@@ -36,7 +36,7 @@ class Answer:
         """The code and the reason of a ``Status``, which says its own code again."""
         assert (self.body["kind"], self.body["status"]) == ("Status", "Failure")
         assert self.body["code"] == self.code
-        return self.code, self.body["reason"]
+        return self.code, self.body.get("reason", "")
 
 
 @dataclass
@@ -88,7 +88,9 @@ class Cluster:
         try:
             connection.request(method, path, sent, {"Content-Type": "application/json"} | named)
             answer = connection.getresponse()
-            return Answer(answer.status, json.loads(answer.read()))
+            is_json = answer.headers.get_content_type() == "application/json"
+            said = answer.read()
+            return Answer(answer.status, json.loads(said) if is_json else {"message": said.decode()})
         finally:
             connection.close()
 

@@ -73,9 +73,11 @@ def test_custom_objects_take_three_kinds_of_patches(client: Any) -> None:
     assert merged["spec"] == {"host": "ratings"}
     move = [
         {"op": "test", "path": "/spec/host", "value": "ratings"},
-        {"op": "copy", "from": "/spec/host", "path": "/x"},
+        {"op": "add", "path": "/metadata/labels", "value": {}},
+        {"op": "copy", "from": "/spec/host", "path": "/metadata/labels/host"},
     ]
-    assert patch(*RULES, "reviews", move, _content_type=JSON_PATCH)["x"] == "ratings"
+    moved = patch(*RULES, "reviews", move, _content_type=JSON_PATCH)
+    assert moved["metadata"]["labels"] == {"host": "ratings"}
     strategic = "application/strategic-merge-patch+json"
     refused = status_of(lambda: patch(*RULES, "reviews", {}, _content_type=strategic))
     assert refused == (415, "UnsupportedMediaType")
@@ -145,7 +147,7 @@ def test_a_watch_goes_on_where_a_list_ended(client: Any) -> None:
         seen.append((event["type"], event["object"].data))
         if event["type"] == "DELETED":
             watching.stop()
-    assert seen == [("ADDED", {}), ("MODIFIED", {"a": "1"}), ("DELETED", {"a": "1"})]
+    assert seen == [("ADDED", None), ("MODIFIED", {"a": "1"}), ("DELETED", {"a": "1"})]
 
 
 async def test_the_asynchronous_client_does_all_of_it(cluster: Cluster) -> None:
@@ -184,7 +186,9 @@ async def test_a_port_of_a_pod_is_reached_through_the_server(cluster: Cluster, t
         await writer.drain()
         writer.close()
 
-    cluster.do(lambda: cluster.store.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}}))
+    spec = {"containers": [{"name": "web", "image": "web"}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": spec}
+    cluster.do(lambda: cluster.store.create(pod))
     async with await asyncio.start_unix_server(shout, cluster.sockets[15000]):
         assert await _forwarded(cluster, 15000) == [b"\x00\x98\x3a", b"\x01\x98\x3a", b"\x00HELLO\n"]
     *_, refused = await _forwarded(cluster, 15001)

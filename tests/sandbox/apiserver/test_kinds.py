@@ -82,7 +82,7 @@ def test_an_applier_is_one_manager_in_all_versions(cluster: Cluster) -> None:
 
 def test_a_definition_brings_a_kind_and_takes_it_along(cluster: Cluster) -> None:
     """It is served, discovered and merged as defined, and its objects go with it."""
-    assert cluster.ask("GET", MENUS).status == (404, "NotFound")
+    assert cluster.ask("GET", MENUS).code == 404
     assert cluster.ask("POST", DEFINITIONS, definition()).code == 201
     resource, *_ = cluster.ask("GET", "/apis/food.example.com/v1").body["resources"]
     assert (resource["shortNames"], resource["categories"]) == (["mn"], ["kitchen"])
@@ -92,18 +92,23 @@ def test_a_definition_brings_a_kind_and_takes_it_along(cluster: Cluster) -> None
     both = cluster.apply(f"{MENUS}/today", menu("cake"), "two").body
     assert both["spec"]["dishes"] == [{"name": "soup"}, {"name": "cake"}]
     cluster.ask("DELETE", f"{DEFINITIONS}/menus.food.example.com")
-    assert cluster.ask("GET", MENUS).status == (404, "NotFound")
+    assert cluster.ask("GET", MENUS).code == 404
     cluster.ask("POST", DEFINITIONS, definition())
     assert cluster.ask("GET", MENUS).body["items"] == []
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"versions": []}, {"names": {"kind": ["Menu"], "plural": "menus"}}, {"group": "drink.example.com"}]
+    ("wrong", "code"),
+    [
+        ({"versions": []}, 422),
+        ({"names": {"kind": ["Menu"], "plural": "menus"}}, 400),
+        ({"group": "drink.example.com"}, 422),
+    ],
 )
-def test_definitions_are_checked(cluster: Cluster, wrong: dict[str, Any]) -> None:
-    """A definition without versions, with words that are none, or under another name is 422."""
+def test_definitions_are_checked(cluster: Cluster, wrong: dict[str, Any], code: int) -> None:
+    """A definition without versions or under another name is 422, one with words that are none 400."""
     sent = definition()
-    assert cluster.ask("POST", DEFINITIONS, {**sent, "spec": {**sent["spec"], **wrong}}).status == (422, "Invalid")
+    assert cluster.ask("POST", DEFINITIONS, {**sent, "spec": {**sent["spec"], **wrong}}).code == code
 
 
 def test_a_namespace_holds_and_takes_along_its_objects(cluster: Cluster) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -98,9 +98,14 @@ def test_a_list_that_was_said_empty_keeps_the_items_of_others(cluster: Cluster) 
     assert (dropped.code, ports(dropped)) == (200, [80])
 
 
-@pytest.mark.parametrize("expected", [{"resourceVersion": "1"}, {"uid": "another"}])
-def test_preconditions_hold_for_every_write(cluster: Cluster, expected: Mapping[str, str]) -> None:
-    """An apply, an update, a patch and a deletion that expect another object answer 409."""
+@pytest.mark.parametrize(
+    ("expected", "codes"),
+    [({"resourceVersion": "1"}, [409, 409, 409, 409]), ({"uid": "another"}, [422, 409, 422, 409])],
+)
+def test_preconditions_hold_for_every_write(
+    cluster: Cluster, expected: Mapping[str, str], codes: Sequence[int]
+) -> None:
+    """An apply, an update, a patch and a deletion that expect another object change nothing."""
     live = cluster.apply(RULE, rule(), "one").body
     other = {**live, "metadata": {**live["metadata"], **expected}}
     wanted = rule() | {"metadata": {"name": "reviews", **expected}}
@@ -110,9 +115,15 @@ def test_preconditions_hold_for_every_write(cluster: Cluster, expected: Mapping[
         cluster.ask("PATCH", RULE, {"metadata": expected}, Content_Type=MERGE),
         cluster.ask("DELETE", RULE, {"preconditions": expected}),
     ]
-    assert [answer.status for answer in answers] == [(409, "Conflict")] * 4
-    assert cluster.apply(f"{RULES}/new", {**wanted, "metadata": {"name": "new", **expected}}, "one").code == 409
+    assert [answer.code for answer in answers] == codes
     assert cluster.ask("GET", RULE).body == live
+
+
+@pytest.mark.parametrize(("expected", "code"), [({"resourceVersion": "1"}, 201), ({"uid": "another"}, 409)])
+def test_only_a_uid_keeps_an_apply_from_creating(cluster: Cluster, expected: Mapping[str, str], code: int) -> None:
+    """Where the object is gone, a resourceVersion is not asked for, and a uid is."""
+    wanted = rule() | {"metadata": {"name": "new", **expected}}
+    assert cluster.apply(f"{RULES}/new", wanted, "one").code == code
 
 
 def test_a_dry_run_answers_and_writes_nothing(cluster: Cluster) -> None:

@@ -14,26 +14,31 @@ from safeapply.sandbox.apiserver.ownership import difference, fields_of, union
 
 MANAGERS = st.sampled_from(["one", "two", "three"])
 VALUES = st.sampled_from(["a", "b"])
-TEXTS = st.dictionaries(st.sampled_from(["x", "y"]), VALUES, max_size=2)
-PORT = st.fixed_dictionaries({"port": st.sampled_from([80, 81])}, optional={"name": VALUES, "appProtocol": VALUES})
-PORTS = st.lists(PORT, max_size=2, unique_by=lambda port: port["port"])
+FINALIZERS = st.sampled_from(["example.com/a", "example.com/b"])
+TEXTS = st.dictionaries(st.sampled_from(["x", "y"]), VALUES, min_size=1, max_size=2)
+NUMBERED = st.sampled_from([80, 81]).map(lambda number: {"port": number, "name": f"p{number}"})
+PORT = st.builds(dict.__or__, NUMBERED, st.fixed_dictionaries({}, optional={"appProtocol": VALUES}))
+PORTS = st.lists(PORT, min_size=1, max_size=2, unique_by=lambda port: port["port"])
 SPECS = st.fixed_dictionaries(
     {"clusterIP": st.just("None")},
     optional={
         "ports": PORTS,
         "selector": TEXTS,
-        "externalIPs": st.lists(VALUES, max_size=2),
+        "externalIPs": st.lists(VALUES, min_size=1, max_size=2),
         "type": st.just("ClusterIP"),
     },
 )
 LABELS = st.fixed_dictionaries(
-    {}, optional={"labels": TEXTS, "finalizers": st.lists(VALUES, max_size=2, unique=True)}
+    {}, optional={"labels": TEXTS, "finalizers": st.lists(FINALIZERS, min_size=1, max_size=2, unique=True)}
 )
 
 
 @st.composite
 def services(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw a Service with maps, a list that merges by keys, one that merges as a set, and an atomic one."""
+    """Draw a Service with maps, a list that merges by keys, one that merges as a set, and an atomic one.
+
+    None of them is empty: the real server leaves out what is, whoever owns it.
+    """
     metadata = {"name": "reviews", **draw(LABELS)}
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": draw(SPECS)}
 
@@ -92,5 +97,5 @@ def test_the_last_word_holds_and_nothing_is_owned_in_vain(applies: list[tuple[st
         assert within(document["metadata"], live["metadata"])
         kind = store.kinds.served("", "v1", "services")
         assert kind is not None
-        there = fields_of({key: live[key] for key in ("metadata", "spec")}, kind.lists, inner=True)
+        there = fields_of({key: live[key] for key in ("metadata", "spec")}, kind.layout, inner=True)
         assert not difference(owned(live), there)

@@ -14,7 +14,7 @@ NEWEST := build/newest
 PIP_CLEAN := $(PIP) --python $(CLEAN)/bin/python
 PIP_NEWEST := $(NEWEST)/bin/python -m pip $(PIP_QUIET)
 
-.PHONY: demo test test-long test-newest test-real check audit unit bench bench-real dist lock clean
+.PHONY: demo test test-long test-newest test-real check audit unit bench bench-real dist lock clean record
 
 demo: $(VENV)/ready
 	$(BIN)/safeapply demo
@@ -51,6 +51,10 @@ test-long: $(VENV)/ready
 # A real kube-apiserver, controller manager and istiod, built once for their versions: KUBE=v1.35.9 ISTIO=... try others.
 test-real: $(VENV)/ready $(VENV)/programs
 	tests/real/run $(BIN)/python -m pytest -m real tests/real $(ARGS)
+
+# What a real API server answers to the scenarios of tests/conformance, written down anew.
+record: $(VENV)/ready
+	tests/real/run $(BIN)/python -m tests.conformance.recording
 
 bench-real: $(VENV)/ready $(VENV)/programs
 	tests/real/run $(BIN)/python -m benchmarks.real

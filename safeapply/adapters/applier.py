@@ -6,6 +6,7 @@ it would leave what the manifest dropped, and that is a state which no plan has 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
@@ -31,6 +32,8 @@ class Applier:
     force: bool
     """Take fields over from other managers instead of refusing."""
     _client_side: dict[ResourceId, bool] = field(default_factory=dict)
+    _uids: dict[ResourceId, str] = field(default_factory=dict)
+    """Who each object was when it was last seen."""
 
     async def rehearse(self, path: str, resource: Resource) -> Reply:
         """Let the server say what an apply would make of an object, and write nothing."""
@@ -76,16 +79,27 @@ class Applier:
         query = {"fieldManager": by, "fieldValidation": "Strict", "force": str(force).lower()}
         if dry_run:
             query["dryRun"] = "All"
+        body = self._pinned(resource)
 
         async def attempt() -> Reply:
             return await self.connection.request(
-                "PATCH", path, query=query, body=resource.document, content_type="application/apply-patch+yaml"
+                "PATCH", path, query=query, body=body, content_type="application/apply-patch+yaml"
             )
 
         reply = await patiently(
             attempt, says_nothing=lambda reply: _was_raced(reply) and not resource.resource_version
         )
-        return _checked(reply, resource)
+        return _checked(_gone(resource) if _is_of_another(reply) else reply, resource)
+
+    def _pinned(self, resource: Resource) -> Document:
+        """Return what is sent of an object that has to be there: with a uid, for without one it would be created.
+
+        The API server holds a resourceVersion against what there is, and where there is nothing, against nothing.
+        """
+        uid = self._uids.get(resource.id)
+        if uid is None or not resource.resource_version:
+            return resource.document
+        return {**resource.document, "metadata": {**resource.metadata, "uid": uid}}
 
     async def _read(self, path: str, resource: Resource) -> Reply:
         return _checked(await self.connection.request("GET", path), resource)
@@ -132,6 +146,9 @@ class Applier:
         return replace(reply, document=wanted)
 
     def _note(self, resource_id: ResourceId, reply: Reply) -> None:
+        # What a trial creates (201) has a uid that nothing will ever have.
+        if reply.status == HTTPStatus.OK and (uid := reply.document["metadata"].get("uid")):
+            self._uids[resource_id] = str(uid)
         self._client_side[resource_id] = reply.ok and is_client_side(
             reply.document, FIELD_MANAGER, force=self.force
         )
@@ -149,6 +166,20 @@ def _checked(reply: Reply, resource: Resource) -> Reply:
 def _was_raced(reply: Reply) -> bool:
     """Tell whether a conflict is with a write that came in between, and not with who owns which field."""
     return reply.status == HTTPStatus.CONFLICT and not conflicting_managers(reply)
+
+
+def _is_of_another(reply: Reply) -> bool:
+    """Tell whether a write was refused because there is no object of its uid; custom kinds say 409 to that."""
+    if reply.status != HTTPStatus.UNPROCESSABLE_ENTITY:
+        return False
+    details = reply.document.get("details")
+    causes = details.get("causes") if isinstance(details, Mapping) else ()
+    return any(isinstance(one, Mapping) and one.get("field") == "metadata.uid" for one in causes or ())
+
+
+def _gone(resource: Resource) -> Reply:
+    message = f"it was deleted since it was planned at {resource.resource_version}"
+    return Reply(HTTPStatus.CONFLICT, {"message": message})
 
 
 def _modified(resource: Resource, version: str) -> Reply:

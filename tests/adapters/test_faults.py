@@ -25,7 +25,7 @@ from safeapply.resources.objects import Document, Namespace, Resource, ResourceI
 from safeapply.rollout.history import History
 from safeapply.sandbox.apiserver import ADMIN, Access
 from safeapply.sandbox.apiserver.faults import ApiFault, ApiFaults
-from tests.sandbox.apiserver.cluster import CONFIGMAPS, Cluster, config
+from tests.sandbox.apiserver.cluster import CONFIGMAPS, Cluster, config, rule
 
 DEFAULT = Namespace("default")
 SETTINGS = ResourceId("", "ConfigMap", DEFAULT, "settings")
@@ -149,6 +149,29 @@ async def test_a_write_that_names_its_version_is_not_repeated_after_a_conflict(
     with pytest.raises(ClusterChangedError):
         await kube.apply(Resource(SETTINGS, {**settings(key="after").document, "metadata": metadata}))
     assert scripted.drawn == [ApiFault.CONFLICT]
+
+
+@pytest.mark.parametrize(
+    ("one", "document"),
+    [
+        (SETTINGS, config()),
+        (ResourceId("networking.istio.io", "DestinationRule", DEFAULT, "settings"), rule("settings")),
+    ],
+    ids=["core", "custom"],
+)
+async def test_an_object_that_is_gone_is_not_created_again(
+    cluster: Cluster, connection: Connection, one: ResourceId, document: dict[str, Any]
+) -> None:
+    """Somebody deleted it after it was planned; for all that a version says, an apply would create it anew."""
+    kube, metadata = KubeCluster(connection), {"name": "settings", "namespace": DEFAULT}
+    wanted = Resource(one, {**document, "metadata": metadata})
+    live = await kube.create(wanted)
+    await kube.apply(wanted, dry_run=True)
+    await kube.delete(live)
+    planned = {**document, "metadata": {**metadata, "resourceVersion": live.resource_version}}
+    with pytest.raises(ClusterChangedError):
+        await kube.apply(Resource(one, planned))
+    assert cluster.do(lambda: cluster.store.get(one)) is None
 
 
 async def test_a_permanent_error_is_told_at_once_in_the_servers_own_words(

@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from safeapply.adapters.answers import checked
 from safeapply.adapters.connection import Connection, Reply
-from safeapply.adapters.ownership import annotated, former, handed_over, is_client_side, without_dropped
+from safeapply.adapters.ownership import annotated, edits, former, handed_over, is_client_side, without_dropped
 from safeapply.adapters.refusals import conflicting_managers, without_managers
 from safeapply.adapters.retries import patiently
 from safeapply.errors import ClusterError
@@ -40,7 +40,7 @@ class Applier:
         reply = await self.send(path, resource, force=self.force, dry_run=True)
         if conflicting_managers(reply):
             return await self._rehearse_handover(path, resource, reply)
-        return self._handed_over(reply, reply.document, resource)
+        return await self._handed_over(path, reply, reply.document, resource)
 
     async def write(self, path: str, resource: Resource) -> Reply:
         """Apply an object."""
@@ -136,14 +136,30 @@ class Applier:
         if conflicting_managers(refusal) - yielding:
             return without_managers(refusal, yielding)
         reply = await self.send(path, resource, force=True, dry_run=True)
-        return self._handed_over(reply, live.document, resource)
+        return await self._handed_over(path, reply, live.document, resource)
 
-    def _handed_over(self, reply: Reply, live: Document, resource: Resource) -> Reply:
+    async def _handed_over(self, path: str, reply: Reply, live: Document, resource: Resource) -> Reply:
         self._note(resource.id, Reply(reply.status, live))
         if not reply.ok:
             return reply
         wanted = without_dropped(reply.document, live, resource.document, FIELD_MANAGER, force=self.force)
-        return replace(reply, document=wanted)
+        return reply if wanted == reply.document else await self._settled(path, reply, wanted, resource)
+
+    async def _settled(self, path: str, reply: Reply, wanted: Document, resource: Resource) -> Reply:
+        """Return what the server makes of an object without what is dropped: it fills its own defaults in again.
+
+        The defaults of an object are owned by whoever created it, so a handover drops them as well.
+        """
+        settled = await self.connection.request(
+            "PATCH",
+            path,
+            query={"fieldManager": FIELD_MANAGER, "dryRun": "All"},
+            body=edits(reply.document, wanted),
+            content_type="application/json-patch+json",
+        )
+        if not settled.ok:
+            return settled
+        return replace(reply, document=_checked(settled, resource).document)
 
     def _note(self, resource_id: ResourceId, reply: Reply) -> None:
         # What a trial creates (201) has a uid that nothing will ever have.

@@ -14,7 +14,7 @@ from typing import Any
 from safeapply.resources.managed import dropped, fields_less, fields_united, has_fields
 from safeapply.resources.objects import Document, Resource
 
-__all__ = ["ARGO_CD", "annotated", "former", "handed_over", "is_client_side", "without_dropped"]
+__all__ = ["ARGO_CD", "annotated", "edits", "former", "handed_over", "is_client_side", "without_dropped"]
 
 CLIENT_SIDE_MANAGERS = frozenset({"kubectl-client-side-apply", "before-first-apply"})
 """The managers of client-side apply, and of what was there before the first server-side apply."""
@@ -27,6 +27,8 @@ TRACKING: Mapping[str, Any] = {
 }
 """What Argo CD finds its own objects by; no manifest in git has it."""
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+_MARKS = ("labels", "annotations")
 
 Entry = Mapping[str, Any]
 
@@ -74,6 +76,16 @@ def without_dropped(
     return dropped(
         result, fields_less(fields, fields_united(one.get("fieldsV1") or {} for one in others)), manifest
     )
+
+
+def edits(result: Document, wanted: Document) -> Sequence[Mapping[str, Any]]:
+    """Return the JSON patch that gives the live object the content, labels and annotations of another document."""
+    content = sorted({*result, *wanted} - {"apiVersion", "kind", "metadata", "status"})
+    metadata = wanted.get("metadata") or {}
+    return [
+        *({"op": "add", "path": f"/{key}", "value": wanted.get(key)} for key in content),
+        *({"op": "add", "path": f"/metadata/{key}", "value": metadata.get(key) or {}} for key in _MARKS),
+    ]
 
 
 def annotated(resource: Resource, live: Document) -> Resource:

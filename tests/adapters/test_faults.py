@@ -25,7 +25,7 @@ from safeapply.resources.objects import Document, Namespace, Resource, ResourceI
 from safeapply.rollout.history import History
 from safeapply.sandbox.apiserver import ADMIN, Access
 from safeapply.sandbox.apiserver.faults import ApiFault, ApiFaults
-from tests.sandbox.apiserver.cluster import CONFIGMAPS, Cluster, config, rule
+from tests.sandbox.apiserver.cluster import CONFIGMAPS, Cluster, config, rule, service
 
 DEFAULT = Namespace("default")
 SETTINGS = ResourceId("", "ConfigMap", DEFAULT, "settings")
@@ -172,6 +172,16 @@ async def test_an_object_that_is_gone_is_not_created_again(
     with pytest.raises(ClusterChangedError):
         await kube.apply(Resource(one, planned))
     assert cluster.do(lambda: cluster.store.get(one)) is None
+
+
+async def test_what_the_server_filled_in_at_creation_is_no_difference(connection: Connection) -> None:
+    """Whoever creates an object owns its defaults, and no manifest has them: planned again, nothing changes."""
+    kube, one = KubeCluster(connection), ResourceId("", "Service", DEFAULT, "reviews")
+    manifest = service("reviews", 80)
+    wanted = Resource(one, {**manifest, "metadata": {"name": "reviews", "namespace": DEFAULT}})
+    live = await kube.create(wanted)
+    again = await kube.apply(wanted, dry_run=True)
+    assert again.spec == live.spec
 
 
 async def test_a_permanent_error_is_told_at_once_in_the_servers_own_words(

@@ -239,6 +239,7 @@ def test_a_team_goes_back_from_nobody_elses_rollout(teams: tuple[Team, Team]) ->
     named = blue.safeapply("rollback", "--yes", "--by", red.user)
     assert (named.code, f"get secrets {red.secret} in namespace {SYSTEM}" in named.err) == (1, True), named.err
     assert red.version() == "v2"
+    red.mesh.kubectl("delete", "secret", record_name("admin"), "--namespace", SYSTEM, "--ignore-not-found")
     seen = red.mesh.safeapply("rollback", "--yes")
     assert (seen.code, f"--by {red.user}: rollout 2, settled" in seen.err) == (2, True), seen.err
 

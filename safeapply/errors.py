@@ -31,6 +31,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from safeapply.visible import indented, visible
+
 __all__ = [
     "BarrierTimeoutError",
     "ClusterChangedError",
@@ -87,7 +89,7 @@ class Fault:
     def __str__(self) -> str:
         """Return ``file:line: message``, as compilers do."""
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.message}"
+        return visible(f"{place}: {self.message}")
 
 
 class ManifestsError(SafeApplyError):
@@ -106,7 +108,7 @@ class MeshConfigError(SafeApplyError):
     next_step = "Mend the ConfigMap that is named. Nothing was written"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"Istio's MeshConfig cannot be used: {reason}")
+        super().__init__(f"Istio's MeshConfig cannot be used: {visible(reason)}")
 
 
 class ClusterError(SafeApplyError):
@@ -131,8 +133,9 @@ class RemoteUnreachableError(ClusterUnreachableError):
         self.cluster = cluster
         self.reason = reason
         super().__init__(
-            f"cluster {cluster} of the mesh cannot be read ({reason}): what its proxies use is not known, so "
-            "nothing more is written; the mesh is in a safe state. When it answers, run the same command again"
+            f"cluster {visible(cluster)} of the mesh cannot be read ({visible(reason)}): what its proxies use is "
+            "not known, so nothing more is written; the mesh is in a safe state. When it answers, run the same "
+            "command again"
         )
 
 
@@ -165,10 +168,10 @@ class ForbiddenError(ClusterError):
     def __init__(self, missing: Sequence[Missing], user: str = "") -> None:
         self.missing = tuple(missing)
         self.user = user
-        listed = "".join(f"\n  {one}" for one in self.missing)
+        listed = "".join(f"\n  {visible(str(one))}" for one in self.missing)
         super().__init__(
-            f"{user or 'the user of this kubeconfig'} is not allowed to{listed}\nAsk an administrator to apply "
-            "what `safeapply rbac` prints: with the same -f, exactly what these files take"
+            f"{visible(user) or 'the user of this kubeconfig'} is not allowed to{listed}\nAsk an administrator to "
+            "apply what `safeapply rbac` prints: with the same -f, exactly what these files take"
         )
 
 
@@ -180,7 +183,7 @@ class RejectedError(ClusterError):
     def __init__(self, resource: str, reason: str) -> None:
         self.resource = resource
         self.reason = reason
-        super().__init__(f"{resource} was refused by the API server: {reason}")
+        super().__init__(f"{visible(resource)} was refused by the API server: {indented(reason)}")
 
 
 class ClusterChangedError(ClusterError):
@@ -194,9 +197,11 @@ class ClusterChangedError(ClusterError):
         self.reason = reason
         self.difference = tuple(difference)
         """What a plan that was made anew would do and this one would not."""
-        told = "".join(f"\n  {one}" for one in self.difference)
+        told = "".join(f"\n  {visible(one)}" for one in self.difference)
         rest = f"; what remains would be another plan:{told}\nLook at it, and" if told else ";"
-        super().__init__(f"{resource} changed since the plan was made ({reason}){rest} run the command again")
+        super().__init__(
+            f"{visible(resource)} changed since the plan was made ({visible(reason)}){rest} run the command again"
+        )
 
 
 class StalePlanError(ClusterError):
@@ -207,7 +212,7 @@ class StalePlanError(ClusterError):
 
     def __init__(self, reasons: Sequence[str]) -> None:
         self.reasons = tuple(reasons)
-        told = "".join(f"\n  {one}" for one in self.reasons)
+        told = "".join(f"\n  {visible(one)}" for one in self.reasons)
         super().__init__(
             f"the saved plan is stale:{told}\nNothing was written; make it again with safeapply plan --out"
         )
@@ -221,7 +226,7 @@ class ProxyError(SafeApplyError):
     def __init__(self, proxy: str, reason: str) -> None:
         self.proxy = proxy
         self.reason = reason
-        super().__init__(f"{proxy}: {reason}")
+        super().__init__(visible(f"{proxy}: {reason}"))
 
 
 class IstiodError(SafeApplyError):
@@ -232,7 +237,7 @@ class IstiodError(SafeApplyError):
     def __init__(self, replica: str, reason: str) -> None:
         self.replica = replica
         self.reason = reason
-        super().__init__(f"{replica}: {reason}")
+        super().__init__(visible(f"{replica}: {reason}"))
 
 
 class BarrierTimeoutError(SafeApplyError):
@@ -245,9 +250,9 @@ class BarrierTimeoutError(SafeApplyError):
         self.behind = behind
         self.stragglers = tuple(stragglers)
         more = len(self.stragglers) - SHOWN_STRAGGLERS
-        named = "".join(f"\n  {one}" for one in self.stragglers[:SHOWN_STRAGGLERS])
+        named = "".join(f"\n  {visible(one)}" for one in self.stragglers[:SHOWN_STRAGGLERS])
         rest = f"\n  and {more} more" if more > 0 else ""
-        super().__init__(f"{what}. {behind[:1].upper()}{behind[1:]}{':' if named else ''}{named}{rest}")
+        super().__init__(f"{what}. {behind[:1].upper()}{visible(behind[1:])}{':' if named else ''}{named}{rest}")
 
 
 class RolledBackError(SafeApplyError):
@@ -269,7 +274,8 @@ class WorkloadFailedError(SafeApplyError):
         self.workload = workload
         self.why = why
         super().__init__(
-            f"{workload} {why}; the mesh is in a safe state: mend it, and the same command goes on from here"
+            f"{visible(f'{workload} {why}')}; the mesh is in a safe state: mend it, and the same command goes on "
+            "from here"
         )
 
 
@@ -296,7 +302,7 @@ class RefusedError(SafeApplyError):
     exit_code = 4
 
     def __init__(self, refusals: Sequence[Refused], message: str = "") -> None:
-        told = "".join(f"\n  {one.request}; {one.remedy}" for one in refusals)
+        told = "".join(f"\n  {visible(f'{one.request}; {one.remedy}')}" for one in refusals)
         super().__init__(message or f"nothing was written, because no order of writes is safe:{told}")
         self.refusals = tuple(refusals)
 

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from safeapply.errors import ClusterError
-from safeapply.resources.objects import Document, GroupKind
+from safeapply.resources.objects import Document, GroupKind, ResourceId
 from safeapply.resources.schema import Manifest, model_of
 from safeapply.resources.shapes import mismatches
 
-__all__ = ["Group", "Listing", "Resources", "SubjectReview", "checked", "read"]
+__all__ = ["Group", "Listing", "Resources", "SubjectReview", "checked", "checked_as", "read"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -94,3 +94,22 @@ def checked(document: Document, kind: GroupKind) -> Document:
         return document
     path, what = wrong or ("metadata.name", "is missing")
     raise ClusterError(f"the API server answered with a {kind} that cannot be read: {path or 'it'}: {what}")
+
+
+def checked_as(document: Document, asked: ResourceId) -> Document:
+    """Return an object that is the one that was asked for; what bears another name is another object.
+
+    Raises:
+        ClusterError: it is of another kind, name or namespace, or cannot be read.
+    """
+    metadata = checked(document, asked.group_kind)["metadata"]
+    group = str(document.get("apiVersion") or "").rpartition("/")[0]
+    # Of what stands outside of namespaces a file may say otherwise; the server has then written it there.
+    place = metadata.get("namespace") or asked.namespace
+    answered = (group, document.get("kind"), place, metadata["name"])
+    if answered != (asked.group, asked.kind, asked.namespace, asked.name):
+        told = "/".join(str(part) for part in answered if part)
+        raise ClusterError(
+            f"the API server was asked for {asked} and answered with {told}; is there something between?"
+        )
+    return document

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-from safeapply.adapters.answers import checked
+from safeapply.adapters.answers import checked_as
 from safeapply.adapters.connection import Connection, Reply
 from safeapply.adapters.ownership import annotated, edits, former, handed_over, is_client_side, without_dropped
 from safeapply.adapters.refusals import conflicting_managers, without_managers
@@ -173,7 +173,7 @@ class Applier:
 def _checked(reply: Reply, resource: Resource) -> Reply:
     """Return a reply; a good one only with an object that can be read."""
     if reply.ok:
-        metadata = checked(reply.document, resource.id.group_kind)["metadata"]
+        metadata = checked_as(reply.document, resource.id)["metadata"]
         if not all(is_field_set(entry.get("fieldsV1") or {}) for entry in metadata.get("managedFields") or ()):
             raise ClusterError(f"the API server answered with managedFields of {resource.id} that cannot be read")
     return reply

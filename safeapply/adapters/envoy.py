@@ -9,6 +9,7 @@ from __future__ import annotations
 from safeapply.adapters.admin import AdminPorts
 from safeapply.adapters.connection import Connection
 from safeapply.adapters.lines import Line
+from safeapply.adapters.paths import path_of
 from safeapply.adapters.tunnel import PROTOCOL, Tunnel
 from safeapply.adapters.websockets import Websockets
 from safeapply.istio.proxies import Proxy
@@ -31,6 +32,6 @@ class PortForward(AdminPorts):
         await self._websockets.close()
 
     async def _tunnel(self, proxy: Proxy) -> Line:
-        path = f"/api/v1/namespaces/{proxy.namespace}/pods/{proxy.pod}/portforward"
+        path = path_of("api", "v1", "namespaces", proxy.namespace, "pods", proxy.pod, "portforward")
         query = [("ports", ADMIN_PORT)]
         return Tunnel(await self._websockets.open(path, query, protocols=(PROTOCOL,), what="port-forward"))

@@ -16,6 +16,7 @@ import msgspec
 from safeapply.adapters.admin import AdminPorts
 from safeapply.adapters.connection import Connection
 from safeapply.adapters.lines import Line, TunnelError
+from safeapply.adapters.paths import path_of
 from safeapply.adapters.websockets import Websockets
 from safeapply.istio.proxies import Proxy
 from safeapply.ports import Answer
@@ -52,7 +53,7 @@ class Exec(AdminPorts):
     async def _run(self, proxy: Proxy, path: str) -> aiohttp.ClientWebSocketResponse:
         words = ("pilot-agent", "request", "GET", path)
         query = [("container", CONTAINER), ("stdout", "true"), ("stderr", "true"), *(("command", w) for w in words)]
-        where = f"/api/v1/namespaces/{proxy.namespace}/pods/{proxy.pod}/exec"
+        where = path_of("api", "v1", "namespaces", proxy.namespace, "pods", proxy.pod, "exec")
         return await self._websockets.open(where, query, protocols=PROTOCOLS, what="exec")
 
 

@@ -11,6 +11,7 @@ import asyncio
 import aiohttp
 
 from safeapply.adapters.connection import Connection
+from safeapply.adapters.paths import path_of
 from safeapply.adapters.tunnel import Tunnel, TunnelError
 from safeapply.adapters.websockets import refusal
 from safeapply.errors import IstiodError
@@ -84,7 +85,7 @@ class IstiodPages:
         return answer
 
     async def _tunnel(self, replica: Replica, port: str) -> Tunnel:
-        path = f"/api/v1/namespaces/{replica.namespace}/pods/{replica.pod}/portforward"
+        path = path_of("api", "v1", "namespaces", replica.namespace, "pods", replica.pod, "portforward")
         try:
             return Tunnel(await self._connection.websocket(path, {"ports": port}, protocol=PROTOCOL))
         except aiohttp.WSServerHandshakeError as error:

@@ -8,9 +8,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from safeapply.adapters.answers import Group, Listing, Resources, SubjectReview, checked, read
+from safeapply.adapters.answers import Group, Listing, Resources, SubjectReview, checked, checked_as, read
 from safeapply.adapters.applier import Applier
 from safeapply.adapters.connection import Connection, Reply
+from safeapply.adapters.paths import path_of, root_of
 from safeapply.adapters.permissions import forbidden
 from safeapply.adapters.refusals import conflicting_managers
 from safeapply.adapters.watches import changes
@@ -39,11 +40,19 @@ class _Served:
     plural: str
     namespaced: bool
 
-    def path(self, namespace: Namespace | None = None, name: str = "") -> str:
-        """Return the path of the collection, or of one object."""
-        root = f"/apis/{self.version}" if "/" in self.version else f"/api/{self.version}"
-        inside = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
-        return f"{root}{inside}/{self.plural}" + (f"/{name}" if name else "")
+    def collection(self, namespace: Namespace | None = None) -> str:
+        """Return the path of the objects of a namespace, or of all."""
+        inside = ("namespaces", namespace) if self.namespaced and namespace else ()
+        return path_of(*root_of(self.version), *inside, self.plural)
+
+    def one(self, namespace: Namespace, name: str) -> str:
+        """Return the path of one object, never that of a collection: a delete there would take all of it.
+
+        Raises:
+            ClusterError: it has no name, or no namespace where it needs one.
+        """
+        inside = ("namespaces", namespace) if self.namespaced else ()
+        return path_of(*root_of(self.version), *inside, self.plural, name)
 
 
 @dataclass(slots=True)
@@ -79,7 +88,7 @@ class KubeCluster:
         while True:
             resources, version = await self._list(kind)
             yield Listed(resources)
-            async with aclosing(changes(self.connection, served.path(), version)) as events:
+            async with aclosing(changes(self.connection, served.collection(), version)) as events:
                 async for event in events:
                     resource = _item(event["object"], kind, served)
                     yield Gone(resource) if event["type"] == "DELETED" else Changed(resource)
@@ -89,10 +98,10 @@ class KubeCluster:
         served = await self._served(resource_id.group_kind)
         if served is None:
             return None
-        reply = await self.connection.request("GET", served.path(resource_id.namespace, resource_id.name))
+        reply = await self.connection.request("GET", served.one(resource_id.namespace, resource_id.name))
         if reply.status == NOT_FOUND:
             return None
-        return Resource(resource_id, checked(_done(reply, f"read {resource_id}").document, resource_id.group_kind))
+        return Resource(resource_id, checked_as(_done(reply, f"read {resource_id}").document, resource_id))
 
     async def username(self) -> str:
         """Return whom the server takes the user for (``SelfSubjectReview``, Kubernetes 1.28).
@@ -185,13 +194,13 @@ class KubeCluster:
         query = chosen | {"limit": PAGE}
         while True:
             doing = f"list {kind}"
-            reply = await self.connection.request("GET", served.path(namespace), query=query)
+            reply = await self.connection.request("GET", served.collection(namespace), query=query)
             if reply.status == GONE and "continue" in query:
                 # The version of the first parts is forgotten: all anew, in one part (client-go tools/pager).
                 resources, query = (), chosen
                 continue
             part = read(_done(reply, doing).document, Listing, doing)
-            resources += tuple(_item(item, kind, served) for item in part.items or ())
+            resources += tuple(_item(item, kind, served, namespace) for item in part.items or ())
             if not part.metadata.following:
                 return resources, part.metadata.resource_version
             query = chosen | {"limit": PAGE, "continue": part.metadata.following}
@@ -209,7 +218,10 @@ class KubeCluster:
                 str(resource.id),
                 f"the server has no kind {resource.id.kind} in {resource.api_version}; is its CRD there?",
             )
-        return kinds[resource.id.kind].path(resource.id.namespace, "" if collection else resource.id.name)
+        served = kinds[resource.id.kind]
+        if collection:
+            return served.collection(resource.id.namespace)
+        return served.one(resource.id.namespace, resource.id.name)
 
     async def _served(self, kind: GroupKind) -> _Served | None:
         """Return how a kind is served, in the version that its group prefers."""
@@ -227,7 +239,7 @@ class KubeCluster:
     async def _discover_group(self, group: str) -> tuple[str, ...]:
         if not group:
             return ("v1",)
-        reply = await self.connection.request("GET", f"/apis/{group}")
+        reply = await self.connection.request("GET", path_of("apis", group))
         if reply.status == NOT_FOUND:
             return ()
         doing = f"discover {group}"
@@ -241,8 +253,7 @@ class KubeCluster:
         return await self._versions[version]
 
     async def _discover(self, version: str) -> Mapping[str, _Served]:
-        root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-        reply = await self.connection.request("GET", root)
+        reply = await self.connection.request("GET", path_of(*root_of(version)))
         if reply.status == NOT_FOUND:
             return {}
         doing = f"discover {version}"
@@ -253,7 +264,7 @@ class KubeCluster:
 def _written(resource: Resource, reply: Reply) -> Resource:
     conflicting = conflicting_managers(reply)
     if reply.ok:
-        return Resource(resource.id, checked(reply.document, resource.id.group_kind), resource.origin)
+        return Resource(resource.id, checked_as(reply.document, resource.id), resource.origin)
     if resource.resource_version and reply.status in {CONFLICT, NOT_FOUND} and not conflicting:
         raise ClusterChangedError(str(resource.id), reply.message)
     lacks = _forbidden(reply)
@@ -283,8 +294,10 @@ def _forbidden(reply: Reply) -> ForbiddenError | None:
     return forbidden(reply, purpose)
 
 
-def _item(item: Document, kind: GroupKind, served: _Served) -> Resource:
+def _item(item: Document, kind: GroupKind, served: _Served, namespace: Namespace | None = None) -> Resource:
     """Return an object of a list, with the kind and version that lists leave out."""
-    metadata: Mapping[str, Any] = checked(item, kind)["metadata"]
-    one = ResourceId(kind.group, kind.kind, Namespace(metadata.get("namespace") or ""), metadata["name"])
-    return Resource(one, {"apiVersion": served.version, "kind": kind.kind, **item})
+    whole = {"apiVersion": served.version, "kind": kind.kind, **item}
+    metadata: Mapping[str, Any] = checked(whole, kind)["metadata"]
+    place = Namespace(metadata.get("namespace") or "")
+    one = ResourceId(kind.group, kind.kind, place if namespace is None else namespace, metadata["name"])
+    return Resource(one, checked_as(whole, one))

@@ -13,6 +13,7 @@ from typing import Any
 from safeapply.errors import Fault, ManifestsError
 from safeapply.resources.building import Lines
 from safeapply.resources.documents import Parsed, parse
+from safeapply.resources.identifiers import api_version_fault, identified, identifier_faults
 from safeapply.resources.objects import FieldPath, GroupKind, Namespace, Origin, Resource, ResourceId
 from safeapply.resources.schema import Manifest, model_of
 from safeapply.resources.scopes import is_namespaced
@@ -140,7 +141,7 @@ class _Object:
         if self.border.namespaced(kind):
             namespace = Namespace(value["metadata"].get("namespace") or self.border.default)
             value = {**value, "metadata": {**value["metadata"], "namespace": namespace}}
-        identity = ResourceId(kind.group, kind.kind, namespace, value["metadata"]["name"])
+        identity = identified(kind.group, kind.kind, namespace, value["metadata"]["name"])
         return Resource(identity, value, self._origin())
 
     def _faults(self) -> Iterator[Fault]:
@@ -161,14 +162,13 @@ class _Object:
 
     def _missing(self) -> Iterator[tuple[FieldPath, str]]:
         """Check who the object says it is (kubectl refuses the same)."""
-        value = self.parsed.value
-        version, metadata = value.get("apiVersion"), value.get("metadata") or {}
+        version, metadata = self.parsed.value.get("apiVersion"), self.parsed.value.get("metadata") or {}
         name, namespace = metadata.get("name"), metadata.get("namespace")
         if not version:
             yield FieldPath("apiVersion"), "apiVersion is missing; write the group and version of the kind"
-        elif version.count("/") > 1:
-            yield FieldPath("apiVersion"), f'apiVersion "{version}" must be "version" or "group/version"'
-        if not value.get("kind"):
+        elif fault := api_version_fault(version):
+            yield FieldPath("apiVersion"), fault
+        if not self.parsed.value.get("kind"):
             yield FieldPath("kind"), "kind is missing; write what this object is"
         if self._kind.group == _KUSTOMIZE:
             yield (
@@ -177,8 +177,8 @@ class _Object:
             )
         elif not name:
             yield FieldPath("metadata"), _nameless(metadata)
-        elif "/" in name or "%" in name or name in {".", ".."}:
-            yield FieldPath("metadata.name"), f'metadata.name "{name}" may not hold "/" or "%", nor be "." or ".."'
+        else:
+            yield from self._misnamed(name, namespace)
         if (
             namespace
             and self.border.enforce
@@ -186,6 +186,16 @@ class _Object:
             and self.border.namespaced(self._kind)
         ):
             yield FieldPath("metadata.namespace"), _contradiction(namespace, self.border.default)
+
+    def _misnamed(self, name: str, namespace: str | None) -> Iterator[tuple[FieldPath, str]]:
+        """Yield what no object of Kubernetes is called, less what is told of a missing or broken field already."""
+        version = self.parsed.value.get("apiVersion") or ""
+        told = {"apiVersion"} if api_version_fault(version) else set()
+        told |= set() if self._kind.kind else {"kind"}
+        place = namespace or (self.border.default if self.border.namespaced(self._kind) else "")
+        for field, reason in identifier_faults(self._kind, place, name):
+            if field not in told:
+                yield FieldPath(field), reason
 
 
 def _nameless(metadata: dict[str, Any]) -> str:

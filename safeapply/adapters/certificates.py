@@ -16,6 +16,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from safeapply.adapters.keyfiles import told
+from safeapply.adapters.redirects import refuse_redirects
 from safeapply.errors import ClusterError
 
 __all__ = ["ShownCertificate", "opened"]
@@ -27,6 +28,8 @@ def opened(settings: Configuration) -> ApiClient:
     Raises:
         ClusterError: one of them cannot be used.
     """
+    # What answers is unpacked here and not by the library, which knows no bound.
+    settings.client_session_kwargs = {"middlewares": (refuse_redirects,), "auto_decompress": False}
     try:
         return ApiClient(settings)
     except (ssl.SSLError, OSError) as error:

@@ -21,8 +21,10 @@ from kubernetes.aio.client.configuration import Configuration
 from multidict import CIMultiDict
 
 from safeapply.adapters.access import ClusterAccess
+from safeapply.adapters.bodies import BodyError, body_of
 from safeapply.adapters.certificates import ShownCertificate, opened
 from safeapply.adapters.credentials import Identity, Login, logged_in
+from safeapply.adapters.redirects import RedirectedError
 from safeapply.adapters.retries import PASSING, patiently
 from safeapply.errors import ClusterError, ClusterUnreachableError
 from safeapply.rollout.durations import duration
@@ -37,6 +39,8 @@ FORBIDDEN = 403
 NOT_FOUND = 404
 NO_PAGE = b"404 page not found"
 """How an API server says, in no JSON, that it does not serve an API group."""
+LARGEST = 256 * 1024**2
+"""Bytes of an answer, unpacked: ten thousand pods of 25 kB in one part, where lists come in parts of 500."""
 SHOWN = 200
 """Characters of a strange answer that are quoted."""
 
@@ -109,16 +113,30 @@ class Connection:
 
         begun = asyncio.get_running_loop().time()
         reply = await patiently(send, is_passing=lambda error: self._is_passing(error, begun))
+        if reply.status in {UNAUTHORIZED, FORBIDDEN} and self.login.identity.withheld:
+            raise ClusterError(
+                f"{self.server} wants to know who asks, and the credentials of the kubeconfig are not sent there: "
+                "without TLS anybody on the way could read them; give it an https:// address"
+            )
         if reply.status == UNAUTHORIZED:
             raise ClusterError(f"the API server at {self.server} does not accept these credentials; log in again")
         return reply
 
     async def _send(self, method: str, url: str, body: object, content_type: str) -> Reply:
         headers, seconds = await self.headers(), self.login.access.request_seconds
-        headers.update({"Accept": "application/json", "Content-Type": content_type})
+        headers.update({"Accept": "application/json", "Accept-Encoding": "gzip", "Content-Type": content_type})
         try:
             response = await self.client.call_api(method, url, headers, body, None, seconds)
-            raw = await response.read()
+            raw = await body_of(response.response, most=LARGEST)
+        except RedirectedError as error:
+            raise ClusterError(
+                f"{self.server} is no API server, or something stands before it: {error}; check the server of the "
+                "kubeconfig"
+            ) from error
+        except BodyError as error:
+            raise ClusterError(
+                f"the API server at {self.server} cannot be understood: its answer {error}"
+            ) from error
         except TimeoutError as error:
             raise ClusterUnreachableError(
                 f"the API server at {self.server} did not answer within {duration(seconds)}; check the "
@@ -145,11 +163,11 @@ class Connection:
             ClusterError: the server refuses it.
         """
         headers = await self.headers()
-        headers["Accept"] = "application/json"
+        headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
         url = f"{self.server}{path}?{urlencode(query)}"
         answer = await self.client.call_api("GET", url, headers, None, None, seconds)
         if answer.status not in OK:
-            raise ClusterError(self._reply(answer.status, await answer.read()).message)
+            raise ClusterError(self._reply(answer.status, await body_of(answer.response, most=LARGEST)).message)
         response: aiohttp.ClientResponse = answer.response
         return response
 

@@ -17,9 +17,10 @@ from kubernetes.aio.config.kube_config import load_kube_config_from_dict
 
 from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.keyfiles import kept_in_memory
-from safeapply.adapters.kubeconfig import chosen, merged
+from safeapply.adapters.kubeconfig import METHODS, Chosen, chosen, merged
 from safeapply.adapters.plugins import obtained
-from safeapply.errors import ClusterError
+from safeapply.adapters.privacy import is_private
+from safeapply.errors import ClusterError, UsageError
 
 __all__ = ["Identity", "Login", "logged_in"]
 
@@ -35,6 +36,8 @@ class Identity:
     """Headers; a name may come more than once."""
     expires: datetime | None = None
     """When the credential has to be renewed."""
+    withheld: bool = False
+    """Whether there are credentials that are not sent, because others could read them on the way."""
 
     @property
     def expired(self) -> bool:
@@ -85,7 +88,10 @@ async def _identify(configuration: Configuration, access: ClusterAccess) -> Iden
         return Identity(_own_namespace(), tuple(_impersonated(access, {})))
     found = chosen(files, access)
     impersonated, expires, document = tuple(_impersonated(access, found.user)), None, found.document
-    if found.user.get("exec"):
+    withheld = _withheld(found, access)
+    if withheld:
+        document["users"][0]["user"] = {}
+    elif found.user.get("exec"):
         credential = await obtained(found.user["exec"], found.cluster)
         rest = {key: value for key, value in found.user.items() if key != "exec"}
         document["users"][0]["user"], expires = {**rest, **credential.user}, credential.expires
@@ -98,7 +104,26 @@ async def _identify(configuration: Configuration, access: ClusterAccess) -> Iden
         raise ClusterError(
             f"no usable kubeconfig at {files.where} ({reason}); give --kubeconfig or set KUBECONFIG"
         ) from error
-    return Identity(found.namespace, impersonated, expires)
+    return Identity(found.namespace, impersonated, expires, withheld)
+
+
+def _withheld(found: Chosen, access: ClusterAccess) -> bool:
+    """Tell whether there are credentials that would go over the network in clear.
+
+    kubectl reads none then (client-go ``client_config.go``: only "if we are secure"), not even for this machine.
+    Here they go to this machine's own addresses, as nobody reads on the way what stays on it: the sandbox is there.
+
+    Raises:
+        UsageError: they were given on the command line, so whoever gave them wants them sent.
+    """
+    if is_private(found.cluster):
+        return False
+    if access.token:
+        raise UsageError(
+            f"--token: it is not sent to {found.cluster['server']}, because without TLS anybody on the way could "
+            "read it; give the server as https://"
+        )
+    return any(found.user.get(method) for method in METHODS)
 
 
 def _impersonated(access: ClusterAccess, user: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ import aiohttp
 
 from safeapply.adapters.connection import Connection
 from safeapply.adapters.lines import TunnelError
+from safeapply.adapters.redirects import refuse_redirects
 
 __all__ = ["Websockets", "refusal"]
 
@@ -64,7 +65,7 @@ class Websockets:
         if self._session is None:
             # Loading all CAs takes longer than many questions: the context is the client's own.
             connector = aiohttp.TCPConnector(limit=0, ssl=self._connection.client.rest_client.ssl_context)
-            self._session = aiohttp.ClientSession(connector=connector)
+            self._session = aiohttp.ClientSession(connector=connector, middlewares=(refuse_redirects,))
         return self._session
 
     def _ways(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from safeapply.adapters.allowance import Allowance, Share, TooLargeError
 from safeapply.adapters.lanes import MOMENT, Lanes
 from safeapply.adapters.lines import Line, TunnelError
 from safeapply.errors import ProxyError
@@ -26,6 +27,7 @@ class AdminPorts:
         self._opened = opened
         self._most = max_connections
         self._lanes = Lanes(max_connections, moment=moment)
+        self._allowance = Allowance()
         self._idle: OrderedDict[str, Line] = OrderedDict()
         """Open lines that nobody uses now, the longest unused first, by the pod's uid."""
         self._open = 0
@@ -40,11 +42,16 @@ class AdminPorts:
         try:
             async with self._lanes.place(proxy.uid, deadline):
                 begun = loop.time()
-                answer = await self._ask(proxy, path)
+                async with self._allowance.share(proxy.uid) as share:
+                    answer = await self._ask(proxy, path, share)
                 return replace(answer, seconds=loop.time() - begun)
         except TimeoutError as error:
             seconds = loop.time() - begun
             raise ProxyError(proxy.id, f"no answer within {duration(seconds)}") from error
+        except TooLargeError as error:
+            raise ProxyError(
+                proxy.id, f"{error}, and was not read further; if it shall not count: --exclude {proxy.place}"
+            ) from error
         except TunnelError as error:
             raise ProxyError(proxy.id, str(error)) from error
 
@@ -59,10 +66,10 @@ class AdminPorts:
         while self._idle:
             await self._close(self._idle.popitem()[1])
 
-    async def _ask(self, proxy: Proxy, path: str) -> Answer:
+    async def _ask(self, proxy: Proxy, path: str, share: Share) -> Answer:
         line = self._idle.pop(proxy.uid, None) or await self._line(proxy)
         try:
-            answer = await line.get(path)
+            answer = await line.get(path, share)
         except BaseException:
             # Half a conversation cannot be gone on with, also when it was cancelled.
             await self._close(line)

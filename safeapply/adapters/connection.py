@@ -29,10 +29,12 @@ from safeapply.adapters.retries import PASSING, patiently
 from safeapply.errors import ClusterError, ClusterUnreachableError
 from safeapply.rollout.durations import duration
 
-__all__ = ["Connection", "Reply", "connected"]
+__all__ = ["HANGING_UP", "LARGEST", "Connection", "Reply", "connected"]
 
 STARTING_SECONDS = 5.0
 """How long a server that has never answered may refuse connections: a restart, else nothing is at that address."""
+HANGING_UP = aiohttp.ClientWSTimeout(ws_close=1.0)
+"""Seconds to wait for the other side of a websocket: who sends without an end does not stop for it."""
 OK = range(200, 300)
 UNAUTHORIZED = 401
 FORBIDDEN = 403
@@ -184,7 +186,9 @@ class Connection:
         rest.pool_manager = session
         url = f"{self.server}{path}?{urlencode(query)}"
         name = self.client.configuration.tls_server_name
-        return await session.ws_connect(url, protocols=(protocol,), headers=headers, server_hostname=name)
+        return await session.ws_connect(
+            url, protocols=(protocol,), headers=headers, timeout=HANGING_UP, server_hostname=name
+        )
 
     async def headers(self) -> CIMultiDict[str]:
         """Return the credentials as HTTP headers, new ones where these are known to have expired."""

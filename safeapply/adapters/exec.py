@@ -14,8 +14,9 @@ import aiohttp
 import msgspec
 
 from safeapply.adapters.admin import AdminPorts
+from safeapply.adapters.allowance import Bounded, Share, TunnelError
 from safeapply.adapters.connection import Connection
-from safeapply.adapters.lines import Line, TunnelError
+from safeapply.adapters.lines import MEGABYTE, Line
 from safeapply.adapters.paths import path_of
 from safeapply.adapters.websockets import Websockets
 from safeapply.istio.proxies import Proxy
@@ -68,11 +69,12 @@ class _Process:
     def closed(self) -> bool:
         return self._socket is not None
 
-    async def get(self, path: str) -> Answer:
-        self._socket = await self._run(path)
+    async def get(self, path: str, share: Share | None = None) -> Answer:
+        self._socket, share = await self._run(path), share or Bounded(MEGABYTE)
         heard = {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
         async for message in self._socket:
             if message.type is aiohttp.WSMsgType.BINARY and message.data and message.data[0] in heard:
+                await share.take(len(message.data))
                 heard[message.data[0]] += message.data[1:]
             if heard[STATUS]:
                 return _answer(bytes(heard[STDOUT]), heard[STDERR].decode(errors="replace"), bytes(heard[STATUS]))

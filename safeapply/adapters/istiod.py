@@ -10,6 +10,7 @@ import asyncio
 
 import aiohttp
 
+from safeapply.adapters.allowance import Bounded
 from safeapply.adapters.connection import Connection
 from safeapply.adapters.paths import path_of
 from safeapply.adapters.tunnel import Tunnel, TunnelError
@@ -24,6 +25,8 @@ __all__ = ["IstiodPages"]
 PORTS = ("15014", "8080")
 PROTOCOL = "v4.channel.k8s.io"
 OK = 200
+LARGEST = 128 * 1024**2
+"""Bytes of a page; that of all objects of a mesh is the largest."""
 
 
 class IstiodPages:
@@ -73,7 +76,7 @@ class IstiodPages:
 
     async def _get(self, replica: Replica, tunnel: Tunnel, path: str) -> Answer:
         try:
-            answer = await tunnel.get(path)
+            answer = await tunnel.get(path, Bounded(LARGEST))
         except BaseException:
             # Half a conversation cannot be gone on with, also when it was cancelled.
             await tunnel.close()

@@ -12,17 +12,17 @@ from typing import Protocol
 import aiohttp
 import httptools
 
+from safeapply.adapters.allowance import Bounded, Share, TunnelError
 from safeapply.ports import Answer
 
 __all__ = ["HttpLine", "Line", "Pipe", "StreamPipe", "TunnelError"]
 
 READ_BYTES = 65536
+MEGABYTE = 1024**2
+LONGEST_HEAD = 65536
+"""Bytes of an answer beside its body and as much again; an Envoy's headers have less than one kilobyte."""
 FINAL = 200
 """The lowest status of an answer that no other follows."""
-
-
-class TunnelError(Exception):
-    """The way to a server broke, and why; what was asked has no answer."""
 
 
 class Line(Protocol):
@@ -33,11 +33,15 @@ class Line(Protocol):
         """Tell whether nothing can be asked any more."""
         ...
 
-    async def get(self, path: str) -> Answer:
+    async def get(self, path: str, share: Share | None = None) -> Answer:
         """Ask for a path and return the whole answer.
 
+        Args:
+            path: the path, with its query.
+            share: what the answer may take; without one, a megabyte.
+
         Raises:
-            TunnelError: the line broke before the answer was whole.
+            TunnelError: the line broke before the answer was whole, or it is too large.
         """
         ...
 
@@ -80,15 +84,19 @@ class HttpLine:
         """Tell whether nothing can be asked any more."""
         return self._spent or self._pipe.closed
 
-    async def get(self, path: str) -> Answer:
+    async def get(self, path: str, share: Share | None = None) -> Answer:
         """Ask for a path and return the whole answer.
 
+        Args:
+            path: the path, with its query.
+            share: what the answer may take; without one, a megabyte.
+
         Raises:
-            TunnelError: the line broke before the answer was whole.
+            TunnelError: the line broke before the answer was whole, or it is too large.
         """
         try:
             await self._pipe.send(f"GET {path} HTTP/1.1\r\nHost: envoy\r\n\r\n".encode("ascii"))
-            return await self._answer()
+            return await self._answer(share or Bounded(MEGABYTE))
         except httptools.HttpParserError as error:
             raise TunnelError(f"what came back is no HTTP answer ({error})") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -98,14 +106,19 @@ class HttpLine:
         """Close the pipe."""
         await self._pipe.close()
 
-    async def _answer(self) -> Answer:
+    async def _answer(self, share: Share) -> Answer:
         message = _Message()
         parser = httptools.HttpResponseParser(message)
+        received = 0
         while not message.whole:
             data = await self._pipe.receive()
             if not data:
                 raise TunnelError("the connection was closed before the answer was whole")
+            await share.take(len(data))
             parser.feed_data(data)
+            received += len(data)
+            if received - message.size > LONGEST_HEAD + message.size:
+                raise TunnelError("what came back is no HTTP answer (most of it is headers)")
         status = parser.get_status_code()
         if message.more or status < FINAL:
             raise TunnelError("more came back than the answer to what was asked")
@@ -125,6 +138,8 @@ class _Message:
         self.more = False
         """Whether something followed in the same breath: nobody could tell what that answers."""
         self.is_last = False
+        self.size = 0
+        """Bytes of the body."""
 
     def on_message_begin(self) -> None:
         self.more = self.whole
@@ -135,6 +150,7 @@ class _Message:
 
     def on_body(self, body: bytes) -> None:
         self.parts.append(body)
+        self.size += len(body)
 
     def on_message_complete(self) -> None:
         self.whole = True

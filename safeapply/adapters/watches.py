@@ -1,7 +1,8 @@
 """Changes of one kind of object, as the API server streams them, by the official client's ``Watch``.
 
 The server ends a watch every so often, and it is taken up again where it ended. When the server has forgotten so
-far back (410), there is nothing to take up: whoever watches has to list again.
+far back (410), there is nothing to take up: whoever watches has to list again. An event has at most 4 MiB, twice
+what the client buffers; an object of etcd has 1.5 MiB.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ SECONDS = 60
 GRACE = 10
 """Seconds by which the server may be late to end it."""
 GONE = 410
+SHOWN = 200
+"""Characters of what the client says of an event."""
 
 
 async def changes(connection: Connection, path: str, version: str) -> AsyncGenerator[Mapping[str, Any], None]:
@@ -44,8 +47,10 @@ async def changes(connection: Connection, path: str, version: str) -> AsyncGener
             raise ClusterError(f"the API server ended the watch of {path}: {error.reason}") from error
     except TimeoutError as error:
         raise ClusterUnreachableError(f"the watch of {path} fell silent") from error
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise ClusterUnreachableError(f"the watch of {path} broke off ({error})") from error
+    except ClusterError:
+        raise
+    except Exception as error:
+        raise ClusterUnreachableError(f"the watch of {path} broke off ({str(error)[:SHOWN]})") from error
     finally:
         await watch.close()
 

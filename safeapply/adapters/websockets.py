@@ -13,13 +13,15 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from safeapply.adapters.connection import Connection
+from safeapply.adapters.connection import HANGING_UP, Connection
 from safeapply.adapters.lines import TunnelError
 from safeapply.adapters.redirects import refuse_redirects
 
 __all__ = ["Websockets", "refusal"]
 
 FORBIDDEN = 403
+LARGEST = 4 * 1024**2
+"""Bytes of one message; API servers pass on what they have read, some tens of kilobytes."""
 
 
 class Websockets:
@@ -48,7 +50,7 @@ class Websockets:
         headers = await self._connection.headers()
         try:
             opened: aiohttp.ClientWebSocketResponse = await self._opened().ws_connect(
-                url, protocols=protocols, headers=headers, max_msg_size=0, **self._ways()
+                url, protocols=protocols, headers=headers, timeout=HANGING_UP, max_msg_size=LARGEST, **self._ways()
             )
         except aiohttp.WSServerHandshakeError as error:
             raise TunnelError(refusal(path, error.status, what)) from error

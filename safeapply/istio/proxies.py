@@ -273,7 +273,7 @@ def _injector(pod: Resource) -> str:
 def _injected(status: object) -> str:
     try:
         told = json.loads(str(status or "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return str(told.get("revision") or "") if isinstance(told, dict) else ""
 

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from safeapply.adapters.admin import AdminPorts
+from safeapply.adapters.allowance import Share
 from safeapply.adapters.lines import Line, TunnelError
 from safeapply.errors import ProxyError
 from safeapply.istio.proxies import Proxy
@@ -43,7 +44,7 @@ class _Wire:
         self._pod = pod
         self.closed = False
 
-    async def get(self, path: str) -> Answer:
+    async def get(self, path: str, share: Share | None = None) -> Answer:  # noqa: ARG002  that of Line
         if self._pod in self._exchange.mute:
             await asyncio.Event().wait()
         await asyncio.sleep(0)

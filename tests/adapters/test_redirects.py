@@ -1,4 +1,4 @@
-"""A redirect is an error that is told: credentials and bodies go to the server of the kubeconfig and nowhere else."""
+"""A redirect is an error that is told: credentials and bodies go to the server of the kubeconfig, no further."""
 
 from __future__ import annotations
 

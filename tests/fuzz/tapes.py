@@ -10,15 +10,16 @@ import asyncio
 import json
 import selectors
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from safeapply.adapters.access import ClusterAccess
+from safeapply.adapters.bodies import body_of
 from safeapply.adapters.clock import SystemClock
-from safeapply.adapters.connection import Connection, connected
+from safeapply.adapters.connection import LARGEST, Connection, connected
 from safeapply.adapters.credentials import Identity, Login
 from safeapply.adapters.kube import KubeCluster
 from safeapply.adapters.permissions import check_rights
@@ -90,10 +91,11 @@ class Player:
 
 
 def _response(status: int, raw: bytes) -> Any:
-    async def read() -> bytes:
-        return raw
+    async def iter_any() -> AsyncIterator[bytes]:
+        yield raw
 
-    return SimpleNamespace(status=status, read=read, headers={}, response=None)
+    answer = SimpleNamespace(headers={}, content=SimpleNamespace(iter_any=iter_any), close=lambda: None)
+    return SimpleNamespace(status=status, headers={}, response=answer)
 
 
 class _Recorder:
@@ -109,7 +111,7 @@ class _Recorder:
         answer = await self._client.call_api(method, url, *more)
         if "watch=" in url:
             return answer
-        raw = await answer.read()
+        raw = await body_of(answer.response, most=LARGEST)
         self._tape.answers[method, url.removeprefix(self._client.configuration.host)].append((answer.status, raw))
         return _response(answer.status, raw)
 

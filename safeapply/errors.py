@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from safeapply.visible import indented, visible
+from safeapply.visible import indented, visible, visible_lines
 
 __all__ = [
     "BarrierTimeoutError",
@@ -67,7 +67,14 @@ class SafeApplyError(Exception):
     """Anything that safeapply tells its user instead of a traceback."""
 
     next_step: ClassVar[str] = "Read the sentence; it ends with what to do"
+    parts_its_lines: ClassVar[bool] = False
+    """Whether every line break in its sentence is of ours; where it is not, no line begins with foreign words."""
     exit_code = 1
+
+    def __str__(self) -> str:
+        """Return the sentence, in which whatever came from outside is visible and nothing more."""
+        said = super().__str__()
+        return visible_lines(said) if self.parts_its_lines else indented(said)
 
 
 class UsageError(SafeApplyError):
@@ -96,6 +103,7 @@ class ManifestsError(SafeApplyError):
     """The manifests cannot be used; every fault of every file is listed."""
 
     next_step = "Correct each file at the line that is named. Nothing was written"
+    parts_its_lines = True
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         self.faults = tuple(sorted(faults))
@@ -164,6 +172,7 @@ class ForbiddenError(ClusterError):
     """The user of the kubeconfig may not do what safeapply has to do."""
 
     next_step = "Have `safeapply rbac -f DIR` applied by an administrator"
+    parts_its_lines = True
 
     def __init__(self, missing: Sequence[Missing], user: str = "") -> None:
         self.missing = tuple(missing)
@@ -259,6 +268,7 @@ class RolledBackError(SafeApplyError):
     """A rollout took too long or met a workload that failed, and all that it found is back."""
 
     next_step = "Mend what is named as the cause, and run the same command again; all is as it was"
+    parts_its_lines = True
 
     def __init__(self, cause: SafeApplyError) -> None:
         self.exit_code = cause.exit_code

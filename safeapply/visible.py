@@ -46,7 +46,8 @@ def indented(text: str) -> str:
     For what is told in one breath with sentences of ours: the API server's list of conflicts, a webhook's refusal.
     """
     first, *rest = text.strip("\n").split("\n")
-    return "\n".join([visible(first), *(_CONTINUED + visible(line) for line in rest)])
+    begun = (line if line.startswith(_CONTINUED) or not line else _CONTINUED + line for line in rest)
+    return "\n".join([visible(first), *map(visible, begun)])
 
 
 def visible_json(text: str) -> str:

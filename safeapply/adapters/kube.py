@@ -20,6 +20,7 @@ from safeapply.plans.rights import kind_named, purpose_of
 from safeapply.ports import Changed, Gone, Listed, Sighting
 from safeapply.resources.objects import Document, GroupKind, Namespace, Resource, ResourceId
 from safeapply.resources.secrets import without_values
+from safeapply.visible import indented
 
 __all__ = ["KubeCluster"]
 
@@ -281,7 +282,7 @@ def _done(reply: Reply, doing: str) -> Reply:
     """
     if reply.ok:
         return reply
-    raise _forbidden(reply) or ClusterError(f"the API server failed to {doing}: {reply.message}")
+    raise _forbidden(reply) or ClusterError(f"the API server failed to {doing}: {indented(reply.message)}")
 
 
 def _forbidden(reply: Reply) -> ForbiddenError | None:

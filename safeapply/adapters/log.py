@@ -37,6 +37,7 @@ from safeapply.rollout.events import (
 )
 from safeapply.rollout.progress import Progress, State, StepProgress, by_reason
 from safeapply.rollout.propagation import propagation
+from safeapply.visible import visible
 
 __all__ = ["LogProgress"]
 
@@ -240,7 +241,8 @@ class _Render:
 
     def __call__(self, _: object, __: str, event: structlog.typing.EventDict) -> str:
         level = str(event["level"])
-        line = str(event["event"]) if level == "info" else f"{level}: {event['event']}"
+        said = visible(str(event["event"]))
+        line = said if level == "info" else f"{level}: {said}"
         if self._colours and level in _COLOURS:
             line = f"{_COLOURS[level]}{line}{_PLAIN}"
         return f"{event['timestamp']} {line}"

@@ -28,6 +28,7 @@ from safeapply.rollout.expectancy import left
 from safeapply.rollout.folding import listed, shortened
 from safeapply.rollout.progress import Progress, State, StepProgress, by_reason
 from safeapply.rollout.propagation import propagation
+from safeapply.visible import visible
 from safeapply.xds.words import expectation
 
 __all__ = ["LiveProgress", "columns", "dresser", "listener_on"]
@@ -135,12 +136,12 @@ class LiveProgress:
         table.add_column(no_wrap=True, min_width=BAR)
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         parts: list[RenderableType] = (
-            [Text(f"{progress.queued}; waiting", "yellow")] if progress.queued else [table]
+            [_shown(f"{progress.queued}; waiting", "yellow")] if progress.queued else [table]
         )
         for step in progress.steps:
             table.add_row(*_row(step, progress.plan, now))
         parts += [_Stragglers(step) for step in progress.steps if step.stragglers]
-        parts += [Text(_unasked(step), "yellow") for step in progress.steps if step.unasked]
+        parts += [_shown(_unasked(step), "yellow") for step in progress.steps if step.unasked]
         if progress.ended is not None:
             parts += [_propagation(progress), _ending(progress.ended)]
         elif progress.steps:
@@ -153,7 +154,7 @@ def _row(step: StepProgress, plan: Plan, now: float) -> tuple[RenderableType, ..
     steps = len(plan.steps)
     name = f"{step.number}/{steps} {step.phase.value}" if step.phase else "settle" if steps else "wait"
     quiet = "dim" if step.state is State.PENDING else ""
-    return Text(mark, style), Text(name, quiet), _bar(step), Text(_told(step, plan, now), quiet)
+    return Text(mark, style), Text(name, quiet), _bar(step), _shown(_told(step, plan, now), quiet)
 
 
 def _bar(step: StepProgress) -> RenderableType:
@@ -205,7 +206,7 @@ def _propagation(progress: Progress) -> RenderableType:
             who, seconds = figures.slowest
             name = f"  {step.number} {step.phase.value}" if step.phase else "  settle"
             shares = (f"p50 {duration(figures.p50)}", f"p99 {duration(figures.p99)}")
-            table.add_row(name, *shares, f"slowest {duration(seconds)}: {who}", style="dim")
+            table.add_row(name, *shares, _shown(f"slowest {duration(seconds)}: {who}"), style="dim")
     return table if table.rows else Group()
 
 
@@ -219,9 +220,9 @@ class _Stragglers:
         width = options.max_width
         reasons = by_reason(self.step.stragglers)
         for why, proxies in reasons[:REASONS]:
-            yield Text(f"    {shortened(why, width - 4)}", "yellow")
+            yield _shown(f"    {shortened(why, width - 4)}", "yellow")
             head = f"      {len(proxies)}: "
-            yield Text(head + listed(proxies, width - len(head)), "dim")
+            yield _shown(head + listed(proxies, width - len(head)), "dim")
         rest = sum(len(proxies) for _, proxies in reasons[REASONS:])
         if rest:
             yield Text(f"    other reasons: {rest}", "yellow")
@@ -237,4 +238,9 @@ def _ending(ended: Settled | Stopped) -> RenderableType:
         case Settled(seconds=seconds):
             return Text(f"settled after {duration(seconds)}", "bold green")
         case Stopped(why=why):
-            return Text(f"stopped: {why.splitlines()[0]}", "bold red")
+            return _shown(f"stopped: {why.splitlines()[0]}", "bold red")
+
+
+def _shown(words: str, style: str = "") -> Text:
+    """Return words as they are: no markup, and nothing that the terminal would act on."""
+    return Text(visible(words), style)

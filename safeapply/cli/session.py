@@ -28,6 +28,7 @@ from safeapply.report.outcome import Leg
 from safeapply.report.standing import left_over, standing
 from safeapply.rollout.events import Event, Settled
 from safeapply.rollout.progress import Progress, progress_of
+from safeapply.visible import visible_lines
 
 __all__ = ["Terminal", "planned_online", "rolled_back", "rolled_out"]
 
@@ -152,7 +153,7 @@ class Terminal:
 
     def say(self, sentence: str) -> None:
         """Print a sentence to standard error."""
-        typer.echo(sentence, err=True)
+        typer.echo(visible_lines(sentence), err=True)
 
     def turning_back(self, why: str) -> None:
         """Say so, in the lines of events too."""

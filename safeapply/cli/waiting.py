@@ -15,6 +15,7 @@ from safeapply.commands.waiting import Terms, wait_for
 from safeapply.errors import BarrierTimeoutError
 from safeapply.report.waits import met_lines, wait_json
 from safeapply.rollout.events import Event
+from safeapply.visible import visible_lines
 
 __all__ = ["wait_and_tell"]
 
@@ -37,7 +38,7 @@ def wait_and_tell(terms: Terms, output: OutputFormat, *, verbose: bool) -> None:
                 events.append(event)
                 listener(event)
 
-            await wait_for(terms, emit=emit, say=lambda sentence: typer.echo(sentence, err=True))
+            await wait_for(terms, emit=emit, say=lambda sentence: typer.echo(visible_lines(sentence), err=True))
 
     try:
         run_to_end(work())

@@ -35,6 +35,7 @@ from safeapply.rollout.executor import Fresh, RolloutOptions, carry_out
 from safeapply.rollout.history import Chronicle, History, Recorded, Returned
 from safeapply.rollout.lock import Lock
 from safeapply.rollout.notes import Notes
+from safeapply.visible import visible
 
 __all__ = ["Wants", "plan_online", "roll_back", "roll_out"]
 
@@ -253,7 +254,7 @@ async def _conclude(history: History, made: Planned) -> None:
 
 def _introduce(record: Record, operator: Operator) -> None:
     """Say whose rollout this is about, and what cannot be put back."""
-    operator.say(f"back to what rollout {record.revision} of {record.by} found at {record.at}")
+    operator.say(visible(f"back to what rollout {record.revision} of {record.by} found at {record.at}"))
     for one in record.found:
         if one.lost:
             operator.say(f"warning: {one.id} stays as it is: the values of Secrets are not kept")

@@ -10,8 +10,11 @@ import yaml
 from safeapply.plans.becoming import Versions
 from safeapply.resources.objects import Document, Resource
 from safeapply.resources.secrets import SECRET, masked_pair
+from safeapply.visible import visible_lines
 
 __all__ = ["side_by_side"]
+
+UNSEEN = "# it differs from the other in what is not visible, and only there\n"
 
 
 def side_by_side(
@@ -31,7 +34,18 @@ def side_by_side(
             if resource is not None:
                 shown = document if managed_fields else _without_owners(document)
                 files[_name(resource)] = yaml.safe_dump(shown, default_flow_style=False, allow_unicode=True)
-    return before, after
+    return _visible_pair(before, after)
+
+
+def _visible_pair(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return what of the files a terminal may see; two that differ still do."""
+    old, new = ({name: visible_lines(text) for name, text in files.items()} for files in (before, after))
+    for name in old.keys() & new.keys():
+        if old[name] == new[name] and before[name] != after[name]:
+            new[name] += UNSEEN
+    return old, new
 
 
 def _documents(versions: Versions) -> tuple[Document, Document]:

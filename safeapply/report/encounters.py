@@ -9,6 +9,7 @@ from typing import Any, Final
 from safeapply.checks.mutual_tls import Encounter
 from safeapply.report.columns import aligned
 from safeapply.resources.objects import ResourceId
+from safeapply.visible import visible_json
 
 __all__ = ["encounters_json", "encounters_text"]
 
@@ -24,7 +25,7 @@ def encounters_text(found: Sequence[Encounter]) -> str:
 def encounters_json(found: Sequence[Encounter]) -> str:
     """Return the same as indented JSON, with a newline at the end."""
     document = {"formatVersion": FORMAT_VERSION, "ports": [_document(one) for one in found]}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return visible_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
 def _cells(one: Encounter) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ from safeapply.rollout.events import (
     Wrote,
 )
 from safeapply.rollout.progress import by_reason
+from safeapply.visible import visible_json
 
 __all__ = ["EventLines"]
 
@@ -185,7 +186,7 @@ def _reasons(stragglers: Iterable[Straggler]) -> tuple[Reason, ...]:
 
 
 def _encoded(line: Line) -> str:
-    return msgspec.json.encode(line).decode()
+    return visible_json(msgspec.json.encode(line).decode())
 
 
 def _rounded(seconds: float) -> float:

@@ -13,6 +13,7 @@ from safeapply.checks.findings import Finding, Severity
 from safeapply.report.plan_text import WIDTH, Role, Style
 from safeapply.report.wording import counted, short
 from safeapply.rollout.folding import folded
+from safeapply.visible import visible, visible_json
 
 __all__ = ["assumptions", "findings_json", "findings_text", "tally"]
 
@@ -43,7 +44,7 @@ def findings_json(checked: Checked) -> str:
         "counts": {severity.value: counts[severity] for severity in Severity},
         "assumed": [str(one) for one in checked.assumed],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return visible_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
 def tally(findings: Sequence[Finding]) -> str:
@@ -59,12 +60,12 @@ def assumptions(checked: Checked) -> str:
     if not names:
         return ""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"taken to exist, because no file declares them: {', '.join(names[:_NAMED])}{more}"
+    return visible(f"taken to exist, because no file declares them: {', '.join(names[:_NAMED])}{more}")
 
 
 def _lines(one: Finding, style: Style, width: int) -> Iterator[str]:
     place = f"{one.place}: " if one.place else ""
-    head = f"{place}{one.severity.value} {one.code} {short(one.object)} {one.field}"
+    head = visible(f"{place}{one.severity.value} {one.code} {short(one.object)} {one.field}")
     yield style(_ROLES[one.severity], head)
     yield from _indented("", one.effect, width)
     if one.proxies:

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from safeapply.checks.findings import Finding, Severity
 from safeapply.resources.objects import ResourceId
+from safeapply.visible import visible
 
 __all__ = ["findings_junit"]
 
@@ -43,17 +44,19 @@ def findings_junit(
 def _cases(suite: Element, checked: ResourceId, findings: list[Finding], failing: Collection[Severity]) -> None:
     failed = [one for one in findings if one.severity in failing]
     for one in failed:
-        case = SubElement(suite, "testcase", classname=str(checked), name=f"{one.code} {one.field}")
+        # What is no character of XML would make the whole document unreadable.
+        name = visible(f"{one.code} {one.field}")
+        case = SubElement(suite, "testcase", classname=visible(str(checked)), name=name)
         if one.file:
-            case.attrib.update(file=one.file, line=str(one.line))
-        failure = SubElement(case, "failure", type=one.code, message=one.effect)
+            case.attrib.update(file=visible(one.file), line=str(one.line))
+        failure = SubElement(case, "failure", type=one.code, message=visible(one.effect))
         failure.text = _said(one)
     if not failed:
-        case = SubElement(suite, "testcase", classname=str(checked), name="check")
+        case = SubElement(suite, "testcase", classname=visible(str(checked)), name="check")
         if findings:
             SubElement(case, "system-out").text = "\n".join(map(_said, findings))
 
 
 def _said(one: Finding) -> str:
     place = f"{one.place}: " if one.place else ""
-    return f"{place}{one.severity.value} {one.code} {one.field}: {one.effect} {one.remedy}"
+    return visible(f"{place}{one.severity.value} {one.code} {one.field}: {one.effect} {one.remedy}")

@@ -29,6 +29,7 @@ from safeapply.resources.objects import ResourceId
 from safeapply.rollout.events import Event, Settled, Stopped, Wrote
 from safeapply.rollout.progress import Progress, StepProgress, progress_of
 from safeapply.rollout.propagation import propagation
+from safeapply.visible import visible_json
 
 __all__ = [
     "Leg",
@@ -47,7 +48,7 @@ _MILLISECONDS = 3
 def outcome_json(events: Iterable[Event], plan: Plan | None = None, back: Leg | None = None) -> str:
     """Return the report of a rollout as indented JSON, with a newline at the end."""
     text = msgspec.json.encode(_outcome(Leg(plan, tuple(events)), back))
-    return msgspec.json.format(text, indent=2).decode() + "\n"
+    return visible_json(msgspec.json.format(text, indent=2).decode()) + "\n"
 
 
 def outcome_document(events: Iterable[Event], plan: Plan | None = None, back: Leg | None = None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from safeapply.istio.proxies import ProxyClass
 from safeapply.plans.plan import Caution, Operation, Plan, Refusal, Step
 from safeapply.resources.objects import ResourceId
 from safeapply.resources.secrets import masked
+from safeapply.visible import visible_json
 from safeapply.xds.expectations import (
     ClusterAbsent,
     ClusterActive,
@@ -29,7 +30,7 @@ FORMAT_VERSION: Final = "1"
 
 def plan_json(plan: Plan) -> str:
     """Return the plan as indented JSON, with a newline at the end."""
-    return json.dumps(plan_document(plan), indent=2, ensure_ascii=False) + "\n"
+    return visible_json(json.dumps(plan_document(plan), indent=2, ensure_ascii=False)) + "\n"
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Final
 from safeapply.plans.plan import Action, Plan, Step
 from safeapply.report.wording import counted, expectation, rolled_out, short
 from safeapply.rollout.durations import duration
+from safeapply.visible import visible
 from safeapply.xds.expectations import Expectation
 
 __all__ = ["plan_mermaid"]
@@ -85,4 +86,4 @@ def _soak(step: Step) -> list[str]:
 
 def _quoted(*lines: str) -> str:
     """Return a label; every character that Mermaid or HTML could take for more than text goes by its number."""
-    return '"' + "<br>".join(line.translate(_UNSAFE) for line in lines) + '"'
+    return '"' + "<br>".join(visible(line).translate(_UNSAFE) for line in lines) + '"'

@@ -19,7 +19,7 @@ from safeapply.report.alterations import Alteration, alterations
 from safeapply.report.wording import counted, rolled_out, short, together
 from safeapply.resources.objects import Resource, ResourceId
 from safeapply.rollout.durations import duration
-from safeapply.rollout.folding import folded
+from safeapply.rollout.folding import folded, shortened
 from safeapply.xds.expectations import Expectation
 
 __all__ = ["WIDTH", "Role", "Style", "headline", "plan_text"]
@@ -28,6 +28,8 @@ WIDTH = 100
 _MARGIN = 2
 _LABEL = 10
 _OBJECTS_AT_MOST = 46
+_TOLD_AT_MOST = 2_000
+"""Characters of what one write changes: names of fields and hosts are as long as their author likes."""
 
 
 class Role(Enum):
@@ -174,7 +176,7 @@ def _writes(altered: Sequence[Alteration]) -> Iterator[_Line]:
         label = "" if index else "write"
         head = f"{one.sign} {short(one.id):{column}}  "
         indent = " " * (column + 4)
-        yield from _labelled(_ROLES[one.sign], label, head + one.text, hanging=indent)
+        yield from _labelled(_ROLES[one.sign], label, head + shortened(one.text, _TOLD_AT_MOST), hanging=indent)
 
 
 def _refusal(number: int, refusal: Refusal) -> Iterator[_Line]:

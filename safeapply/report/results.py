@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from safeapply.resources.objects import ResourceId
+from safeapply.visible import visible
 
 __all__ = ["DRY_RUN_CLIENT", "DRY_RUN_SERVER", "name_lines", "result_line", "summary_line"]
 
@@ -22,12 +23,12 @@ def result_line(resource: ResourceId, word: str, *, dry_run: str = "") -> str:
         dry_run: ``server dry run`` or ``dry run``, where nothing was written.
     """
     suffix = f" ({dry_run})" if dry_run else ""
-    return f"{resource.group_kind}/{resource.name} {word}{suffix}"
+    return visible(f"{resource.group_kind}/{resource.name} {word}{suffix}")
 
 
 def name_lines(resources: Iterable[ResourceId]) -> tuple[str, ...]:
     """Return ``destinationrule.networking.istio.io/reviews`` for each object, as ``-o name`` of kubectl does."""
-    return tuple(f"{one.group_kind}/{one.name}" for one in resources)
+    return tuple(visible(f"{one.group_kind}/{one.name}") for one in resources)
 
 
 def summary_line(words: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from safeapply.istio.proxies import Proxy
 from safeapply.istio.replicas import Census, Connected, Spoken
 from safeapply.report.columns import aligned
 from safeapply.resources.objects import Namespace
+from safeapply.visible import visible, visible_json
 
 __all__ = ["roll_json", "roll_notes", "roll_text"]
 
@@ -37,7 +38,7 @@ def roll_text(census: Census, namespace: Namespace | None = None) -> str:
 def roll_notes(census: Census, namespace: Namespace | None, root_namespace: Namespace) -> tuple[str, ...]:
     """Return what the table has no room for, a sentence each: silent replicas, refusals, an empty mesh."""
     rows = tuple(_rows(census, namespace))
-    return (
+    notes = (
         *_silences(census, root_namespace),
         *(
             f"{row.proxy.id} rejected {kind}: {words}"
@@ -46,6 +47,7 @@ def roll_notes(census: Census, namespace: Namespace | None, root_namespace: Name
         ),
         *(() if rows else (f"no proxy runs in {namespace or 'this mesh'}",)),
     )
+    return tuple(map(visible, notes))
 
 
 def roll_json(census: Census, namespace: Namespace | None = None) -> str:
@@ -59,7 +61,7 @@ def roll_json(census: Census, namespace: Namespace | None = None) -> str:
         ],
         "proxies": [_document(row, census) for row in _rows(census, namespace)],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return visible_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
 def _rows(census: Census, namespace: Namespace | None) -> Iterable[_Row]:

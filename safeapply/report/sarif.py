@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from safeapply.checks.catalogue import NAMES
 from safeapply.checks.findings import Finding, Severity
+from safeapply.visible import visible_json
 
 __all__ = ["findings_sarif"]
 
@@ -35,7 +36,8 @@ def findings_sarif(findings: Sequence[Finding], *, version: str) -> str:
         "columnKind": "unicodeCodePoints",
         "results": [_result(one, codes.index(one.code)) for one in findings],
     }
-    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
+    document = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    return visible_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
 def _result(one: Finding, index: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from safeapply.errors import BarrierTimeoutError
 from safeapply.rollout.events import BarrierPassed, Event, LeftOut, ReplicasAsked
+from safeapply.visible import visible, visible_json
 
 __all__ = ["met_lines", "wait_json"]
 
@@ -16,7 +17,7 @@ FORMAT_VERSION: Final = "1"
 
 def met_lines(conditions: Iterable[str]) -> tuple[str, ...]:
     """Return kubectl's line for every condition."""
-    return tuple(f"{one} condition met" for one in conditions)
+    return tuple(visible(f"{one} condition met") for one in conditions)
 
 
 def wait_json(
@@ -41,4 +42,4 @@ def wait_json(
         }
     if failure is not None:
         document |= {"why": failure.behind, "stragglers": list(failure.stragglers)}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return visible_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"

@@ -9,6 +9,8 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import Final
 
+from safeapply.visible import visible
+
 __all__ = ["folded", "listed", "shortened"]
 
 _JOINTS: Final = "|./-,"
@@ -19,13 +21,13 @@ def folded(text: str, width: int, *, first: str = "", rest: str = "") -> list[st
     """Return lines of at most ``width`` columns; a name that does not fit goes on after one of its joints.
 
     Args:
-        text: words between blanks.
+        text: words between blanks; whatever else is in it is made visible.
         width: columns.
         first: what the first line begins with.
         rest: what the others begin with.
     """
     room = max(1, width - max(len(first), len(rest)))
-    words = " ".join(part for word in text.split(" ") for part in _parts(word, room))
+    words = " ".join(part for word in visible(text).split(" ") for part in _parts(word, room))
     return wrap(
         words,
         width,

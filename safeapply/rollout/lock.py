@@ -21,6 +21,7 @@ from safeapply.ports import Clock, Cluster
 from safeapply.resources.objects import Document, Namespace, Resource, ResourceId
 from safeapply.rollout.durations import duration
 from safeapply.rollout.events import Queued
+from safeapply.visible import visible
 
 __all__ = ["Hold", "Lock", "held"]
 
@@ -228,7 +229,7 @@ def _told(lease: Resource, clock: Clock) -> str:
     since = _time(lease.spec.get("acquireTime"))
     ago = f", for {duration(max(0.0, (clock.wall() - since).total_seconds()))}" if since else ""
     when = f" since {since:%Y-%m-%d %H:%M:%S} UTC{ago}" if since else ""
-    return f"{lease.spec['holderIdentity']} is rolling out to this mesh{when}"
+    return f"{visible(str(lease.spec['holderIdentity']))} is rolling out to this mesh{when}"
 
 
 async def _keep(hold: Hold, body: asyncio.Task[object] | None, lost: list[LockedError]) -> None:

@@ -20,6 +20,8 @@ from safeapply.errors import ClusterError, ClusterUnreachableError
 from safeapply.istio.proxies import proxy_of_pod, revision_of
 from safeapply.plans.found import decoded
 from safeapply.resources.objects import Namespace, Resource, ResourceId
+from safeapply.xds.configdump import UnreadableError
+from safeapply.xds.references import route_configs
 from tests.adapters.servers import CORE, connection_to, http, serving
 from tests.rollout.memory import pod
 
@@ -238,6 +240,25 @@ class TestEnvoys:
         async with allowance.share("a") as share:
             await share.take(SMALL + 1)
         assert allowance._late == set()
+
+    @pytest.mark.parametrize("value", [b"{}", b"[]", b"1", b"[[[]]]", b'""'])
+    def test_an_answer_of_nothing_but_values_is_none(self, value: bytes) -> None:
+        """Fifteen megabytes of them would take hundreds, once they are read."""
+        values = b",".join([value] * (15_000_000 // (len(value) + 1)))
+        body = (
+            b'{"configs":[{"route_config":{"virtual_hosts":[{"routes":['
+            + values
+            + b',{"cluster":"outbound|x"}]}]}}]}'
+        )
+        with at_most(50), pytest.raises(UnreadableError, match="more values than the config dump of any Envoy"):
+            route_configs(200, body)
+
+    def test_an_answer_of_more_route_configurations_than_there_are_is_none(self) -> None:
+        """Each would be remembered for as long as the barrier is closed."""
+        one = b'{"route_config": {"name": "%d"}, "last_updated": "2026-01-01T00:00:00Z"}'
+        body = b'{"configs": [' + b",".join(one % number for number in range(50_001)) + b"]}"
+        with pytest.raises(UnreadableError, match="not a config dump"):
+            route_configs(200, body)
 
     def test_an_annotation_that_is_nested_too_deeply_says_nothing(self) -> None:
         """Whoever may create a pod writes what its injector would."""

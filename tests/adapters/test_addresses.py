@@ -18,7 +18,7 @@ def test_a_line_is_a_pod_and_where_its_admin_port_is(tmp_path: Path) -> None:
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
-    """With their lines, so that one edit mends the file."""
+    """With their lines, so that one edit mends the file; the first alone is not indented."""
     file = tmp_path / "addresses"
     file.write_text(
         "web http://10.0.0.1\n"
@@ -34,11 +34,11 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     wrong = "is no http://HOST[:PORT] and no unix:///PATH"
     assert str(caught.value).replace(f"{file}:", "") == (
         "1: 'web' is no [CONTEXT/]NAMESPACE/POD\n"
-        "2: not of the form [CONTEXT/]NAMESPACE/POD URL\n"
-        f"3: 'https://10.0.0.1:15000' {wrong}\n"
-        f"4: 'http://10.0.0.1:port' {wrong}\n"
-        f"5: 'unix://run/admin.sock' {wrong}\n"
-        "7: shop/d has an address already"
+        "  2: not of the form [CONTEXT/]NAMESPACE/POD URL\n"
+        f"  3: 'https://10.0.0.1:15000' {wrong}\n"
+        f"  4: 'http://10.0.0.1:port' {wrong}\n"
+        f"  5: 'unix://run/admin.sock' {wrong}\n"
+        "  7: shop/d has an address already"
     )
 
 

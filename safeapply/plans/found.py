@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,21 +18,17 @@ import msgspec
 from safeapply.errors import ClusterError, UsageError
 from safeapply.plans.changes import LAST_APPLIED, SERVER_METADATA
 from safeapply.plans.plan import Action, Plan
+from safeapply.resources.identifiers import api_version_fault, identifier_faults
 from safeapply.resources.managed import dropped, fields_less, fields_united
 from safeapply.resources.objects import Document, Namespace, Resource, ResourceId
 from safeapply.resources.secrets import SECRET
 
-__all__ = ["Found", "continued", "decoded", "encoded", "found_by", "is_namespace", "too_large", "united"]
+__all__ = ["Found", "continued", "decoded", "encoded", "found_by", "too_large", "united"]
 
 FORMAT_VERSION: Final = "2"
 UNFOLDED: Final = 8 * 1024 * 1024
 """Bytes of findings before they are compressed: whoever wrote a record, to read it takes no more memory."""
 _GZIP: Final = 16 + zlib.MAX_WBITS
-_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_KIND: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
-_VERSION: Final = re.compile(r"[a-z0-9]{1,63}")
-_GROUP: Final = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?")
-_NAME: Final = re.compile(r"[^/%?#\x00-\x20\x7f]{1,253}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +138,6 @@ def decoded(folded: bytes) -> tuple[Found, ...]:
     return found
 
 
-def is_namespace(text: str) -> bool:
-    """Tell whether a text can be the name of a namespace (RFC 1123)."""
-    return _NAMESPACE.fullmatch(text) is not None
-
-
 class _Versioned(msgspec.Struct):
     formatVersion: str  # noqa: N815  JSON's name
 
@@ -184,24 +174,13 @@ def _parsed(told: _Object) -> Found:
     """
     group, kind, namespace, name = told.id
     one = ResourceId(group, kind, Namespace(namespace), name)
-    if not _can_be(one):
+    if any(identifier_faults(one.group_kind, namespace, name)):
         raise ClusterError(f"it names {str(one)!r}, and no object can be called so")
     if told.document is None:
         return Found(one, None, told.there)
     if not told.there or one.group_kind == SECRET or not _is_of(told.document, one):
         raise ClusterError(f"what it says of {one} is not of that object")
     return Found(one, told.document, there=True)
-
-
-def _can_be(one: ResourceId) -> bool:
-    """Tell whether an object can be called so (apimachinery ``IsValidPathSegmentName``, RFC 1123)."""
-    return bool(
-        _GROUP.fullmatch(one.group)
-        and _KIND.fullmatch(one.kind)
-        and (not one.namespace or is_namespace(one.namespace))
-        and _NAME.fullmatch(one.name)
-        and one.name not in {".", ".."}
-    )
 
 
 def _is_of(document: Document, one: ResourceId) -> bool:
@@ -211,7 +190,7 @@ def _is_of(document: Document, one: ResourceId) -> bool:
     group, _, version = version.rpartition("/")
     named = (group, document.get("kind"), metadata.get("name")) == (one.group, one.kind, one.name)
     space = metadata.get("namespace")
-    return named and space in {None, str(one.namespace)} and _VERSION.fullmatch(version) is not None
+    return named and space in {None, str(one.namespace)} and not api_version_fault(version)
 
 
 def _found(one: ResourceId, live: Resource | None, manifest: Document | None, ours: Collection[str]) -> Found:

@@ -19,7 +19,8 @@ from typing import Annotated, Final
 import msgspec
 
 from safeapply.errors import ClusterError
-from safeapply.plans.found import Found, decoded, encoded, is_namespace
+from safeapply.plans.found import Found, decoded, encoded
+from safeapply.resources.identifiers import is_label
 from safeapply.resources.objects import Namespace, ResourceId
 
 __all__ = [
@@ -213,7 +214,7 @@ class _Head(msgspec.Struct):
 
 
 def _entry(line: _Line) -> Entry:
-    if not all(map(is_namespace, line.parts)):
+    if not all(map(is_label, line.parts)):
         raise ValueError("no namespace is called so")
     parts = tuple((Namespace(space), digest) for space, digest in sorted(line.parts.items()))
     return Entry(line.number, State(line.state), line.by, line.at, parts)

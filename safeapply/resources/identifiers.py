@@ -7,17 +7,17 @@ part of an identity that holds a ``/`` or a ``?`` would be another path at the A
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
-from safeapply.resources.objects import Document, GroupKind, Namespace, ResourceId
+from safeapply.resources.objects import GroupKind, Namespace, ResourceId
 
 __all__ = [
     "IdentifierError",
     "api_version_fault",
     "identified",
     "identifier_faults",
-    "identity_of",
+    "is_label",
     "is_path_segment",
 ]
 
@@ -70,23 +70,6 @@ def identified(group: str, kind: str, namespace: str, name: str) -> ResourceId:
     return ResourceId(group, kind, Namespace(namespace), name)
 
 
-def identity_of(document: Document) -> ResourceId:
-    """Return who a document says that it is.
-
-    Raises:
-        IdentifierError: it does not say, or Kubernetes has no such object.
-    """
-    version, kind, metadata = (document.get(key) for key in ("apiVersion", "kind", "metadata"))
-    if not (isinstance(version, str) and isinstance(kind, str) and isinstance(metadata, Mapping)):
-        raise IdentifierError("metadata", "it lacks apiVersion, kind or metadata")
-    if fault := api_version_fault(version):
-        raise IdentifierError("apiVersion", fault)
-    name, namespace = metadata.get("name"), metadata.get("namespace") or ""
-    if not (isinstance(name, str) and isinstance(namespace, str)):
-        raise IdentifierError("metadata.name", "its name and namespace must be text")
-    return identified(version.rpartition("/")[0], kind, namespace, name)
-
-
 def identifier_faults(kind: GroupKind, namespace: str, name: str) -> Iterator[tuple[str, str]]:
     """Yield each field that Kubernetes would refuse, and what is wrong with it.
 
@@ -98,7 +81,7 @@ def identifier_faults(kind: GroupKind, namespace: str, name: str) -> Iterator[tu
         yield "apiVersion", f"the group {kind.group!r} must be a DNS subdomain, as in networking.istio.io"
     if not (_KIND.fullmatch(kind.kind) and len(kind.kind) <= LABEL_LENGTH):
         yield "kind", f"kind {kind.kind!r} must be letters, digits and '-', as in VirtualService"
-    if namespace and not (_LABEL.fullmatch(namespace) and len(namespace) <= LABEL_LENGTH):
+    if namespace and not is_label(namespace):
         yield (
             "metadata.namespace",
             f"metadata.namespace {namespace!r} must be a DNS label: small letters, digits and '-', 63 at most",
@@ -123,6 +106,11 @@ def api_version_fault(version: str) -> str:
     if version.startswith("/") or not (_VERSION.fullmatch(number) and len(number) <= LABEL_LENGTH):
         return f"apiVersion {version!r} must be a version such as v1, after its group and a slash if it has one"
     return ""
+
+
+def is_label(text: str) -> bool:
+    """Tell whether a text is a DNS label (RFC 1123), as the name of a namespace has to be."""
+    return len(text) <= LABEL_LENGTH and _LABEL.fullmatch(text) is not None
 
 
 def is_path_segment(name: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import gzip
 import tracemalloc
 import zlib
@@ -18,7 +17,6 @@ from safeapply.adapters.lines import HttpLine, TunnelError
 from safeapply.adapters.watches import changes
 from safeapply.errors import ClusterError, ClusterUnreachableError
 from safeapply.istio.proxies import proxy_of_pod, revision_of
-from safeapply.plans.found import decoded
 from safeapply.resources.objects import Namespace, Resource, ResourceId
 from safeapply.xds.configdump import UnreadableError
 from safeapply.xds.references import route_configs
@@ -267,25 +265,6 @@ class TestEnvoys:
         hostile = Resource(one.id, {**one.document, "metadata": metadata})
         assert revision_of(hostile) == ""
         assert proxy_of_pod(hostile) is not None
-
-
-class TestRecords:
-    """Whoever may write ConfigMaps or ControllerRevisions may have written one."""
-
-    @pytest.mark.parametrize(
-        "raw",
-        [
-            zeros(GIGABYTE),
-            gzip.compress(b"[" * 1_000_000),
-            gzip.compress(b"{}") + b"more",
-            gzip.compress(b"{}")[:-1],
-        ],
-    )
-    def test_a_bomb_is_no_record(self, raw: bytes) -> None:
-        """Nor is what is nested too deeply, goes on, or is cut off."""
-        text = base64.b64encode(raw).decode()
-        with at_most(200), pytest.raises(ClusterError, match="the record of the rollout cannot be read"):
-            decoded(text)
 
 
 async def fits(share: Share, count: int) -> bool:

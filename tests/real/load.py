@@ -81,6 +81,7 @@ class Load:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # a Ctrl-C is for the tests, which then end it
         )
         self._order({"rate": self._rate, "probes": [asdict(probe) for probe in self._probes]})
         said = self._read()
@@ -92,9 +93,13 @@ class Load:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Send a few more, and take the counts."""
+        """Send a few more, and take the counts; a test that has failed has no use for them."""
         assert self._process is not None
         assert self._process.stdin is not None
+        if error is not None:
+            self._process.kill()
+            self._process.communicate()
+            return
         self._process.stdin.close()
         self._process.stdin = None
         said = json.loads(self._read() or "{}")

@@ -125,7 +125,7 @@ class History:
             head = await self._read(self.namespace)
             entries = self._entries(head)
             stopped = next((one for one in entries[:1] if one.state is State.UNDER_WAY), None)
-            earlier = (await self._record(stopped, head)).found if stopped else ()
+            earlier = (await self._record(stopped, head, going_on=True)).found if stopped else ()
             touched = frozenset(one.id for one in earlier)
             merged = united(earlier, found)
             if stopped is not None and merged == earlier:
@@ -144,7 +144,7 @@ class History:
         for entry in self._entries(head)[:1]:
             if entry.state is not State.UNDER_WAY:
                 return
-            record = await self._record(entry, head)
+            record = await self._record(entry, head, going_on=True)
             left = {one.id for one in record.found}.difference(unchanged).intersection(live)
             if not left:
                 await self.mark(record, State.SETTLED)
@@ -166,8 +166,13 @@ class History:
                 return
         raise self._raced()
 
-    async def _record(self, entry: Entry, head: _Stored) -> Record:
+    async def _record(self, entry: Entry, head: _Stored, *, going_on: bool = False) -> Record:
         """Return a rollout with what it found.
+
+        Args:
+            entry: which one.
+            head: the Secret that names it.
+            going_on: leave out what went with its namespace: it is no reason not to roll out elsewhere.
 
         Raises:
             ClusterError: a part is missing, or is not what was written.
@@ -176,12 +181,20 @@ class History:
         async def part(space: Namespace, digest: str) -> tuple[Found, ...]:
             stored = head if space == self.namespace else await self._read(space)
             content = stored.data.get(part_key(self.namespace, entry.revision))
+            if content is None and going_on and await self._is_gone(space):
+                return ()
             with self._named(stored.id):
                 return found_in(space, self.namespace, content, digest)
 
         parts = await _gathered(part(*one) for one in entry.parts)
         found = tuple(sorted((one for several in parts for one in several), key=lambda one: one.id))
         return Record(entry.revision, entry.state, entry.by, entry.at, found)
+
+    async def _is_gone(self, space: Namespace) -> bool:
+        """Tell whether a namespace is gone; who may not look cannot tell."""
+        with suppress(ForbiddenError):
+            return await self.cluster.get(ResourceId("", "Namespace", Namespace(""), space)) is None
+        return False
 
     async def _keep(self, record: Record, head: _Stored, entries: tuple[Entry, ...], stopped: Entry | None) -> None:
         """Write the parts, then the head, and only then take away what the head names no more."""

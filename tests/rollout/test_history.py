@@ -408,6 +408,18 @@ class TestAForgedRecord:
         del cluster.objects[secret(DEFAULT)]
         await self.refused(cluster, "what the rollout found is not there any more")
 
+    async def test_a_run_that_was_stopped_in_a_namespace_that_is_gone_stops_no_other(self) -> None:
+        """As of a preview that was deleted; while its namespace is there, the part has to be there, too."""
+        cluster = MemoryCluster()
+        space = ResourceId("", "Namespace", Namespace(""), SHOP)
+        cluster.objects[space] = Resource(space, {"metadata": {"name": SHOP}})
+        await history(cluster).begin((found("a", "before", SHOP),))
+        del cluster.objects[secret(SHOP)]
+        with pytest.raises(ClusterError, match="what the rollout found is not there any more"):
+            await history(cluster).begin((found("b", "before"),))
+        del cluster.objects[space]
+        assert (await history(cluster).begin((found("b", "before"),))).found == (found("b", "before"),)
+
     async def test_a_bomb_takes_no_more_memory_than_a_record(self) -> None:
         """A gigabyte of spaces in one megabyte."""
         cluster = MemoryCluster()

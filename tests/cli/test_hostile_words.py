@@ -18,7 +18,7 @@ import yaml
 
 from safeapply.resources.objects import Namespace, ResourceId
 from tests.adapters.servers import http, serving
-from tests.cli.clusters import Said, files, safeapply
+from tests.cli.clusters import Said, files, ran, safeapply
 from tests.sandbox.apiserver.cluster import Cluster, config, rule
 from tests.test_visible import harmless
 
@@ -47,8 +47,8 @@ def unharmed(said: Said) -> None:
 
 
 def hostile_config(**more: str) -> dict[str, Any]:
-    """Return a ConfigMap whose every free text is hostile; an API server takes it."""
-    document = config("settings", {"key": WORDS, WORDS: WORDS, **more})
+    """Return a ConfigMap whose values are hostile; an API server takes it."""
+    document = config("settings", {"key": WORDS, **more})
     return {**document, "metadata": {**document["metadata"], "annotations": {"note": WORDS}}}
 
 
@@ -170,7 +170,7 @@ async def served(directory: Path, server: str, *words: str) -> Said:
 
 def test_the_plan_above_the_question_is_not_hidden(cluster: Cluster, tmp_path: Path) -> None:
     """On a terminal, where ESC would clear the screen and a long name would push the plan out of it."""
-    document = hostile_config(**{"x" * 100_000: "y"})
+    document = hostile_config(long="x" * 100_000)
     said = on_terminal(cluster, "apply", "-f", files(tmp_path / "hostile", document))
     assert said.count("\nApply this plan? [y/N]: ") == 1
     plan = said.partition("\nApply this plan? [y/N]: ")[0]
@@ -179,6 +179,17 @@ def test_the_plan_above_the_question_is_not_hidden(cluster: Cluster, tmp_path: P
     harmless(re.sub(r"\x1b\[[0-9;]*m", "", plan).replace("\r\n", "\n").rstrip("\r"))
     assert "Plan: 1 step" in plan
     assert SHOWN[0] in plan
+
+
+def test_a_name_without_an_end_pushes_no_plan_away(tmp_path: Path) -> None:
+    """Without a server that refuses it, a field may be called what its author likes."""
+    live = files(tmp_path / "live", config("settings", {"key": "old"}))
+    wanted = files(tmp_path / "wanted", config("settings", {"key": "new", "x" * 100_000: "more"}))
+    said = ran(
+        *(sys.executable, "-m", "safeapply", "plan", "-f", wanted, "--live", live), kubeconfig=tmp_path / "none"
+    )
+    assert "Plan: 1 step" in said.out
+    assert len(said.out) < 20_000
 
 
 def on_terminal(cluster: Cluster, *words: str) -> str:

@@ -2,6 +2,8 @@
 
 Server-side apply keeps what others wrote, takes what the manifest says, and drops what this manager once said and
 says no more. Defaults of new fields, conversions and webhooks are the server's own: only its dry-run knows them.
+Whoever creates an object is given its defaults too: where a kind has some, what was dropped since cannot be told
+from them, and is taken to stay.
 """
 
 from __future__ import annotations
@@ -10,12 +12,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from safeapply.resources.managed import dropped
-from safeapply.resources.objects import Document, Resource, ResourceId
+from safeapply.resources.objects import Document, GroupKind, Resource, ResourceId
 
 __all__ = ["estimated", "overlaid"]
 
 _APPLIERS: Final = frozenset({"safeapply", "kubectl-client-side-apply", "before-first-apply"})
 """The managers whose fields this manager has, or takes over."""
+
+
+_BUILT_IN: Final = frozenset({"", "apps", "autoscaling", "batch", "policy"})
+"""The groups of Kubernetes' own kinds that get defaults, beside those that end in ``.k8s.io``."""
+_PLAIN: Final = GroupKind("", "ConfigMap")
+"""Kubernetes' own, without defaults."""
 
 
 def estimated(manifests: Iterable[Resource], live: Mapping[ResourceId, Resource]) -> Mapping[ResourceId, Resource]:
@@ -31,9 +39,15 @@ def overlaid(live: Resource, fields: Resource) -> Resource:
 def _over(live: Resource, manifest: Resource) -> Resource:
     document: Document = live.document
     for entry in live.metadata.get("managedFields") or ():
-        if entry.get("manager") in _APPLIERS and not entry.get("subresource"):
+        if entry.get("manager") in _APPLIERS and not entry.get("subresource") and not _has_defaults(live.id, entry):
             document = dropped(document, entry.get("fieldsV1") or {}, manifest.document)
     return overlaid(Resource(live.id, document), manifest)
+
+
+def _has_defaults(one: ResourceId, entry: Mapping[str, Any]) -> bool:
+    """Tell whether the server's own defaults may be among the fields of a manager: of the one that created it."""
+    own = one.group in _BUILT_IN or one.group.endswith(".k8s.io")
+    return entry.get("operation") == "Update" and own and one.group_kind != _PLAIN
 
 
 def _merged(live: Any, wanted: Any) -> Any:  # noqa: ANN401  JSON

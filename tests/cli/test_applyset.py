@@ -199,12 +199,14 @@ def test_a_custom_parent_has_to_be_of_a_kind_that_allows_it_and_to_exist(cluster
 @needs_kubectl
 def test_the_parent_is_what_kubectl_makes(cluster: Cluster) -> None:
     """Label for label, annotation for annotation, but for the tool's name; so are the members' labels."""
-    directory = files(cluster.directory / "wanted", config("one"), service("reviews"), rule("reviews", "v1"))
+    directory = files(
+        cluster.directory / "wanted", config("one", {"a": "1"}), service("reviews"), rule("reviews", "v1")
+    )
     done = kubectl(cluster, "apply", "--server-side", "--validate=false", "-f", directory, *SET)
     assert done.code == 0, done.err
     theirs, member = told(cluster), stored(cluster, CONFIGS, "one")
     kubectl(cluster, "delete", "secret", "shop", "-n", "default")
-    assert applied(cluster, config("one"), service("reviews"), rule("reviews", "v1")).code == 0
+    assert applied(cluster, config("one", {"a": "1"}), service("reviews"), rule("reviews", "v1")).code == 0
     assert {**told(cluster), "tooling": ""} == {**theirs, "tooling": ""}
     assert member is not None
     assert member["metadata"]["labels"] == {f"{PREFIX}part-of": theirs["id"]}
@@ -214,16 +216,16 @@ def test_the_parent_is_what_kubectl_makes(cluster: Cluster) -> None:
 @needs_kubectl
 def test_a_set_of_kubectls_is_kubectls_until_it_is_handed_over(cluster: Cluster) -> None:
     """Refused with the command that hands it over; after that it is pruned here, and refused there."""
-    both = files(cluster.directory / "both", config("one"), config("two"), service("reviews"))
+    both = files(cluster.directory / "both", config("one", {"a": "1"}), config("two"), service("reviews"))
     assert kubectl(cluster, "apply", "--server-side", "--validate=false", "-f", both, *SET).code == 0
-    refused = applied(cluster, config("one"))
+    refused = applied(cluster, config("one", {"a": "1"}))
     assert refused.code == 4
     said = " ".join(refused.err.split())
     assert "is an apply set of kubectl, and only kubectl may change it" in said
     _, _, hand_over = said.partition("for good: kubectl ")
     assert kubectl(cluster, *hand_over.split()[:6]).code == 0
     options = (*SET, "--force-conflicts")
-    assert applied(cluster, config("one"), options=options).code == 0
+    assert applied(cluster, config("one", {"a": "1"}), options=options).code == 0
     assert configs(cluster) == ["one"]
     assert told(cluster)["contains-group-kinds"] == "ConfigMap"
     theirs = kubectl(cluster, "apply", "--server-side", "--validate=false", "-f", both, *SET)

@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
@@ -242,6 +243,10 @@ async def connected(access: ClusterAccess) -> AsyncIterator[Connection]:
     """
     configuration = Configuration()
     login = await logged_in(configuration, access)
+    configuration.proxy = configuration.proxy or _proxy_of_environment(str(configuration.host))
+    # Left to the library, each request would look for the proxy in a thread of its own, and send a password of
+    # ~/.netrc to the API server, which no other client of Kubernetes does.
+    configuration.client_session_kwargs = {"trust_env": False}
     client = opened(configuration)
     certificate = ShownCertificate(client)
     try:
@@ -250,3 +255,9 @@ async def connected(access: ClusterAccess) -> AsyncIterator[Connection]:
         await asyncio.gather(client.close(), certificate.close())
         # Transports of aiohttp close in the next turn of the loop; without it they are reported as leaks.
         await asyncio.sleep(0)
+
+
+def _proxy_of_environment(server: str) -> str | None:
+    """Return what ``HTTPS_PROXY`` and its like say, unless ``NO_PROXY`` names the server."""
+    parts = urlsplit(server)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)

@@ -53,6 +53,25 @@ async def patiently(
         is_passing: tells which errors are worth another try.
         says_nothing: tells which answers are.
     """
+    first: AnsweredT | BaseException
+    try:
+        first = await attempt()
+    except BaseException as error:
+        if not is_passing(error):
+            raise
+        first = error
+    else:
+        if not says_nothing(first):
+            return first
+    return await _again(_beginning_with(first, attempt), is_passing, says_nothing)
+
+
+async def _again(
+    attempt: Callable[[], Awaitable[AnsweredT]],
+    is_passing: Callable[[BaseException], bool],
+    says_nothing: Callable[[AnsweredT], bool],
+) -> AnsweredT:
+    """Try by tenacity, whose machinery takes longer than a request to a server that is near."""
 
     def outcome(state: RetryCallState) -> AnsweredT:
         if state.outcome is None:
@@ -67,6 +86,23 @@ async def patiently(
         retry_error_callback=outcome,
     )
     return await retrying(attempt)
+
+
+def _beginning_with(
+    first: AnsweredT | BaseException, attempt: Callable[[], Awaitable[AnsweredT]]
+) -> Callable[[], Awaitable[AnsweredT]]:
+    """Return attempts of which the first has been made already."""
+    made = [first]
+
+    async def next_attempt() -> AnsweredT:
+        if not made:
+            return await attempt()
+        outcome = made.pop()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    return next_attempt
 
 
 def _pause(state: RetryCallState) -> float:

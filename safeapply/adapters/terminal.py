@@ -6,10 +6,8 @@ Only for eyes: without a terminal, ``adapters.log`` tells the same as lines. Ric
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from types import TracebackType
 from typing import Final, Self, TextIO
 
@@ -19,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from safeapply.adapters.dressing import wants_colour
 from safeapply.adapters.log import LogProgress
 from safeapply.plans.plan import Plan
 from safeapply.ports import Clock
@@ -31,13 +30,12 @@ from safeapply.rollout.propagation import propagation
 from safeapply.visible import visible
 from safeapply.xds.words import expectation
 
-__all__ = ["LiveProgress", "columns", "dresser", "listener_on"]
+__all__ = ["LiveProgress", "listener_on"]
 
 REASONS: Final = 3
 """How many reasons for waiting are shown at once."""
 FRAMES_PER_SECOND: Final = 8
 BAR: Final = 20
-NARROW, WIDE = 60, 160
 
 _MARKS: Final = {
     State.PENDING: ("·", "dim"),
@@ -47,16 +45,6 @@ _MARKS: Final = {
     State.DONE: ("✓", "green"),
     State.STOPPED: ("✗", "red"),
 }
-_ANSI: Final = {
-    "heading": "1",
-    "wait": "36",
-    "add": "32",
-    "change": "33",
-    "delete": "31",
-    "why": "2",
-    "warning": "33",
-    "refusal": "1;31",
-}
 
 
 def listener_on(
@@ -65,29 +53,7 @@ def listener_on(
     """Return what suits the stream: a live view on a terminal, lines everywhere else and for the curious."""
     if stream.isatty() and environment.get("TERM") != "dumb" and not verbose:
         return LiveProgress(stream, clock=clock)
-    return LogProgress(stream, clock=clock, verbose=verbose, colours=_wants_colour(stream, environment))
-
-
-def dresser(stream: TextIO, environment: Mapping[str, str]) -> Callable[[Enum, str], str]:
-    """Return what colours the lines of a printed plan by their roles, or leaves them alone."""
-    return _dressed if _wants_colour(stream, environment) else lambda _, text: text
-
-
-def columns(stream: TextIO) -> int | None:
-    """Return how wide a plan may be on a terminal, between 60 and 160 columns; None where there is none."""
-    if not stream.isatty():
-        return None
-    return min(max(shutil.get_terminal_size((NARROW, 24)).columns, NARROW), WIDE)
-
-
-def _dressed(role: Enum, text: str) -> str:
-    code = _ANSI.get(str(role.value))
-    return f"\x1b[{code}m{text}\x1b[0m" if code and text else text
-
-
-def _wants_colour(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Ask https://no-color.org and the terminal."""
-    return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+    return LogProgress(stream, clock=clock, verbose=verbose, colours=wants_colour(stream, environment))
 
 
 class LiveProgress:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import urlencode
 
 import aiohttp
 
@@ -30,7 +29,6 @@ class Websockets:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._session: aiohttp.ClientSession | None = None
-        self._proxy = _proxy_of_environment(connection.server)
 
     async def open(
         self, path: str, query: Iterable[tuple[str, str]], *, protocols: tuple[str, ...], what: str
@@ -71,10 +69,10 @@ class Websockets:
         return self._session
 
     def _ways(self) -> dict[str, Any]:
-        """Return how the kubeconfig wants the server to be reached."""
+        """Return how the kubeconfig, or the environment, wants the server to be reached."""
         settings = self._connection.client.configuration
         ways = {
-            "proxy": settings.proxy or self._proxy,
+            "proxy": settings.proxy,
             "proxy_headers": settings.proxy_headers,
             "server_hostname": settings.tls_server_name,
         }
@@ -91,9 +89,3 @@ def refusal(path: str, status: int, what: str) -> str:
         f"the API server forbids the {what}: get and create {resource} in namespace {space.partition('/')[0]} are "
         "needed; `safeapply rbac` prints them"
     )
-
-
-def _proxy_of_environment(server: str) -> str | None:
-    """Return what ``HTTPS_PROXY`` and its like say; the library would look again for each websocket."""
-    parts = urlsplit(server)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)

@@ -20,10 +20,10 @@ from safeapply.aio.options import (
     reach_with,
 )
 from safeapply.checks.findings import Finding
-from safeapply.commands.carrying_out import plan_online
 from safeapply.commands.checking import CLUSTER, check_cluster, check_files
 from safeapply.commands.given import Manifests, given
 from safeapply.commands.inputs import phases_of
+from safeapply.commands.online import plan_online
 from safeapply.commands.planning import Wanted, plan_offline
 from safeapply.commands.waiting import Terms, wait_for
 from safeapply.plans.plan import Plan

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Unpack
 
 from safeapply.aio.options import ROOT, SOAK, Listener, Recording, Rolling, manner_of, only, pruning_of
-from safeapply.commands.carrying_out import Wants, roll_back, roll_out
+from safeapply.commands.carrying_out import roll_back, roll_out
 from safeapply.commands.choices import OnTimeout
 from safeapply.commands.given import Manifests, given
 from safeapply.commands.inputs import phases_of
+from safeapply.commands.online import Wants
 from safeapply.commands.planning import Planned, Wanted
 from safeapply.errors import RefusedError
 from safeapply.plans.plan import Plan

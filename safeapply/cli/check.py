@@ -110,7 +110,7 @@ def _written(looked: Looked, output: Form, failing: set[Severity]) -> str:
     import sys
 
     from safeapply import __version__
-    from safeapply.adapters.terminal import columns, dresser
+    from safeapply.adapters.dressing import columns, dresser
     from safeapply.report.findings import assumptions, findings_json, findings_text
     from safeapply.report.junit import findings_junit
     from safeapply.report.plan_text import WIDTH

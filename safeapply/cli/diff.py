@@ -23,7 +23,7 @@ from safeapply.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from safeapply.commands.carrying_out import Wants
+    from safeapply.commands.online import Wants
     from safeapply.commands.planning import Planned, Wanted
     from safeapply.plans.becoming import Versions
     from safeapply.resources.objects import Namespace
@@ -93,7 +93,7 @@ def _planned(
     from safeapply.resources.objects import Namespace
 
     if live is None:
-        from safeapply.cli.session import planned_online
+        from safeapply.cli.online import planned_online
 
         return planned_online(wants, access.value)
     default = Namespace(namespace or "default")

@@ -100,7 +100,7 @@ def plan(  # noqa: PLR0913  one parameter for each option
         default = Namespace(namespace or "default")
         made = plan_offline(wants(default), live, recursive=recursive, default=default)
     else:
-        from safeapply.cli.session import planned_online
+        from safeapply.cli.online import planned_online
 
         made = planned_online(wants, access.value)
     show(made, output)
@@ -128,7 +128,7 @@ def _printed(made: Planned, output: PlanFormat) -> str:
     import os
     import sys
 
-    from safeapply.adapters.terminal import columns, dresser
+    from safeapply.adapters.dressing import columns, dresser
     from safeapply.report.outcome import would_be
     from safeapply.report.plan_json import plan_json
     from safeapply.report.plan_text import WIDTH, plan_text

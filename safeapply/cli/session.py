@@ -12,15 +12,15 @@ from pathlib import Path
 
 import typer
 
-from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.terminal import listener_on
 from safeapply.adapters.textfiles import check_writable, replace_text
 from safeapply.cli.options import RolloutFormat
 from safeapply.cli.supervision import run_to_end
 from safeapply.cli.telling import EventStream, Telling, refuse, report, show, tell
-from safeapply.commands.carrying_out import Wants, plan_online, roll_back, roll_out
+from safeapply.commands.carrying_out import roll_back, roll_out
 from safeapply.commands.manner import Manner
+from safeapply.commands.online import Wants
 from safeapply.commands.planning import Planned
 from safeapply.errors import InterruptedRolloutError, SafeApplyError, UsageError
 from safeapply.report.metrics import metrics_text
@@ -30,14 +30,9 @@ from safeapply.rollout.events import Event, Settled
 from safeapply.rollout.progress import Progress, progress_of
 from safeapply.visible import visible_lines
 
-__all__ = ["Terminal", "planned_online", "rolled_back", "rolled_out"]
+__all__ = ["Terminal", "rolled_back", "rolled_out"]
 
 REFUSED = 4
-
-
-def planned_online(wants: Wants, access: ClusterAccess) -> Planned:
-    """Plan against a cluster and write nothing."""
-    return run_to_end(plan_online(wants, access))
 
 
 def rolled_out(wants: Wants, manner: Manner, terminal: Terminal) -> int:

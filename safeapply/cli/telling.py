@@ -12,7 +12,7 @@ from typing import Final, assert_never
 import typer
 
 from safeapply.adapters.clock import SystemClock
-from safeapply.adapters.terminal import columns, dresser
+from safeapply.adapters.dressing import columns, dresser
 from safeapply.adapters.textfiles import replace_text
 from safeapply.cli.endings import write_quietly
 from safeapply.cli.options import RolloutFormat

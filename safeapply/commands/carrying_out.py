@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
-from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.clock import SystemClock
 from safeapply.adapters.multicluster import Connections, all_connected
 from safeapply.adapters.processes import has_ended, own_process
 from safeapply.adapters.tracing import tracing
 from safeapply.commands.choices import DryRun, OnTimeout
 from safeapply.commands.manner import Manner, Operator
+from safeapply.commands.online import Wants
 from safeapply.commands.planning import Planned, Wanted, plan_against
 from safeapply.commands.primaries import check_primaries
 from safeapply.commands.rights import Rights
@@ -37,24 +37,11 @@ from safeapply.rollout.lock import Lock
 from safeapply.rollout.notes import Notes
 from safeapply.visible import visible
 
-__all__ = ["Wants", "plan_online", "roll_back", "roll_out"]
+__all__ = ["roll_back", "roll_out"]
 
 PARTING_SECONDS = 5.0
 
 Replan = Callable[[], Awaitable[Fresh]]
-
-Wants = Callable[[Namespace], Wanted]
-"""What is wanted, once the default namespace is known."""
-
-
-async def plan_online(wants: Wants, access: ClusterAccess) -> Planned:
-    """Plan against a cluster and write nothing.
-
-    Raises:
-        SafeApplyError: the cluster cannot be read, or the manifests cannot be used.
-    """
-    async with all_connected(access) as connections:
-        return await plan_against(wants(Namespace(connections.home.namespace)), connections.cluster())
 
 
 async def roll_out(wants: Wants, manner: Manner, operator: Operator) -> Planned:

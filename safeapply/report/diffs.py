@@ -15,6 +15,8 @@ from safeapply.visible import visible_lines
 __all__ = ["side_by_side"]
 
 UNSEEN = "# it differs from the other in what is not visible, and only there\n"
+DUMPER: type[yaml.SafeDumper | yaml.CSafeDumper] = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
+"""PyYAML's own takes ten times as long."""
 
 
 def side_by_side(
@@ -33,7 +35,7 @@ def side_by_side(
         for files, resource, document in ((before, one.before, old), (after, one.after, new)):
             if resource is not None:
                 shown = document if managed_fields else _without_owners(document)
-                files[_name(resource)] = yaml.safe_dump(shown, default_flow_style=False, allow_unicode=True)
+                files[_name(resource)] = _text(shown)
     return _visible_pair(before, after)
 
 
@@ -64,3 +66,8 @@ def _name(resource: Resource) -> str:
 def _without_owners(document: Document) -> dict[str, Any]:
     metadata = {key: value for key, value in document["metadata"].items() if key != "managedFields"}
     return {**document, "metadata": metadata}
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    text: str = yaml.dump(document, Dumper=DUMPER, default_flow_style=False, allow_unicode=True)
+    return text

@@ -16,8 +16,9 @@ import pytest
 from rich.console import Console
 
 from docs.rollout_story import STORY, StandingClock
+from safeapply.adapters.dressing import dresser
 from safeapply.adapters.log import LogProgress
-from safeapply.adapters.terminal import LiveProgress, dresser, listener_on
+from safeapply.adapters.terminal import LiveProgress, listener_on
 from safeapply.rollout.events import Event, Stopped
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"

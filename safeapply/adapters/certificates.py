@@ -29,7 +29,13 @@ def opened(settings: Configuration) -> ApiClient:
         ClusterError: one of them cannot be used.
     """
     # What answers is unpacked here and not by the library, which knows no bound.
-    settings.client_session_kwargs = {"middlewares": (refuse_redirects,), "auto_decompress": False}
+    # Left to the library, too, each request would look for the environment's proxy in a thread of its own, and send
+    # a password of ~/.netrc to the API server, which kubectl does not; the proxy is in the settings.
+    settings.client_session_kwargs = {
+        "middlewares": (refuse_redirects,),
+        "auto_decompress": False,
+        "trust_env": False,
+    }
     try:
         return ApiClient(settings)
     except (ssl.SSLError, OSError) as error:

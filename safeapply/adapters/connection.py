@@ -244,9 +244,6 @@ async def connected(access: ClusterAccess) -> AsyncIterator[Connection]:
     configuration = Configuration()
     login = await logged_in(configuration, access)
     configuration.proxy = configuration.proxy or _proxy_of_environment(str(configuration.host))
-    # Left to the library, each request would look for the proxy in a thread of its own, and send a password of
-    # ~/.netrc to the API server, which no other client of Kubernetes does.
-    configuration.client_session_kwargs = {"trust_env": False}
     client = opened(configuration)
     certificate = ShownCertificate(client)
     try:

@@ -82,7 +82,7 @@ def pod(name: str) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "namespace": "default", "labels": {"app": "client"}},
-        "spec": {"containers": [{"name": "istio-proxy", "args": ["proxy", "sidecar"]}]},
+        "spec": {"containers": [{"name": "istio-proxy", "image": "istio/proxyv2", "args": ["proxy", "sidecar"]}]},
         "status": {"podIP": "10.1.0.1", "phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
     }
 

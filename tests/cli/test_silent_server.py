@@ -20,7 +20,7 @@ POD: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "client", "namespace": "default"},
-    "spec": {"containers": [{"name": "istio-proxy", "args": ["proxy", "sidecar"]}]},
+    "spec": {"containers": [{"name": "istio-proxy", "image": "istio/proxyv2", "args": ["proxy", "sidecar"]}]},
     "status": {
         "phase": "Running",
         "conditions": [{"type": "Ready", "status": "True"}],

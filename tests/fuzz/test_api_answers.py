@@ -40,7 +40,7 @@ POD = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "waits", "labels": {"app": "reviews"}},
-    "spec": {"containers": [{"name": "app"}]},
+    "spec": {"containers": [{"name": "app", "image": "example.test/app"}]},
 }
 
 

@@ -328,6 +328,7 @@ class InterruptedRolloutError(SafeApplyError):
     """The operator stopped the rollout before its next write."""
 
     next_step = "Run the same command to go on, or `safeapply rollback` to go back"
+    parts_its_lines = True
     exit_code = 130
 
 

@@ -199,6 +199,7 @@ class ClusterChangedError(ClusterError):
     """An object is no longer the one that the plan saw: plan again."""
 
     next_step = "Look at the difference, and run the same command again"
+    parts_its_lines = True
     exit_code = 5
 
     def __init__(self, resource: str, reason: str, difference: Sequence[str] = ()) -> None:
@@ -217,6 +218,7 @@ class StalePlanError(ClusterError):
     """A saved plan is not what would be planned now."""
 
     next_step = "Make the plan again with `safeapply plan --out`, and look at it. Nothing was written"
+    parts_its_lines = True
     exit_code = 5
 
     def __init__(self, reasons: Sequence[str]) -> None:

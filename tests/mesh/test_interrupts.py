@@ -19,6 +19,7 @@ STABLE = "outbound|9080|stable|reviews.default.svc.cluster.local"
 
 NEVER_ENDS = """
 import asyncio
+import signal
 from safeapply.cli.supervision import run_to_end
 
 async def work():
@@ -29,6 +30,7 @@ async def work():
         print("stopping", flush=True)
         await asyncio.sleep(600)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in its background ignores it
 run_to_end(work())
 """
 

@@ -1,4 +1,4 @@
-"""What tests hand on to the programs that they run: where these are looked for, and signals that nothing ignores."""
+"""What tests hand on to the programs that they run: where these are looked for, and signals."""
 
 from __future__ import annotations
 

@@ -234,11 +234,12 @@ MUTANTS = (
     Mutant(
         "6.1 ports by the workload's port",
         "handshakes",
-        "return int(port.target) if port.target",
-        "return 0 if port.target",
+        "return int(port.target) if is_port(port.target)",
+        "return 0 if is_port(port.target)",
     ),
     Mutant("6.1 a selector has to match", "authentication", "and server.labels.match(", "or server.labels.match("),
     Mutant("6.1 no selector in the root", "authentication", "== server.namespace != root", "== server.namespace"),
+    Mutant("6.2 a pod without the injector's mark", "calling", "elif not to.server.marked:", "elif False:"),
     Mutant("6.2 a namespace of DISABLE", "calling", "if whole.mode is Mode.DISABLE:", "if False:"),
     Mutant(
         "6.2 a workload of DISABLE",
@@ -246,7 +247,7 @@ MUTANTS = (
         "Sent.PLAINTEXT if accepted.mode is",
         "Sent.MTLS if accepted.mode is",
     ),
-    Mutant("6.2 headless: all pods or none", "calling", "all(one.sidecar for one", "any(not one.sidecar for one"),
+    Mutant("6.2 headless: all pods or none", "calling", "all(one.marked for one", "any(not one.marked for one"),
     Mutant(
         "6.3 the port's settings hide the rule's",
         "tls",

@@ -199,6 +199,7 @@ class Pod:
     containers: list[Running] = field(default_factory=list)
     jobs: list[asyncio.Task[None]] = field(default_factory=list)
     ending: asyncio.Task[None] | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     over: bool = False
     """Whether its containers, once they have ended, stay so."""
 
@@ -250,9 +251,9 @@ class Pod:
 
     async def say(self) -> None:
         """Write the status."""
-        metadata = self.document["metadata"]
-        patch = {"metadata": {"uid": metadata["uid"]}, "status": self._status()}
-        await self.node.api.ask("PATCH", f"{self.path}/status", patch, kind=STRATEGIC)
+        async with self.turn:  # else an older status could arrive after a newer one, and stay
+            patch = {"metadata": {"uid": self.document["metadata"]["uid"]}, "status": self._status()}
+            await self.node.api.ask("PATCH", f"{self.path}/status", patch, kind=STRATEGIC)
 
     async def _keep(self, container: Running, network: PodNetwork) -> None:
         """Run a container, and again whenever it ends, as ``restartPolicy: Always`` says."""

@@ -13,8 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
@@ -25,6 +24,7 @@ from safeapply.adapters.access import ClusterAccess
 from safeapply.adapters.bodies import BodyError, body_of
 from safeapply.adapters.certificates import ShownCertificate, opened
 from safeapply.adapters.credentials import Identity, Login, logged_in
+from safeapply.adapters.privacy import proxy_of_environment
 from safeapply.adapters.redirects import RedirectedError
 from safeapply.adapters.retries import PASSING, patiently
 from safeapply.errors import ClusterError, ClusterUnreachableError
@@ -243,7 +243,7 @@ async def connected(access: ClusterAccess) -> AsyncIterator[Connection]:
     """
     configuration = Configuration()
     login = await logged_in(configuration, access)
-    configuration.proxy = configuration.proxy or _proxy_of_environment(str(configuration.host))
+    configuration.proxy = configuration.proxy or proxy_of_environment(str(configuration.host))
     client = opened(configuration)
     certificate = ShownCertificate(client)
     try:
@@ -252,9 +252,3 @@ async def connected(access: ClusterAccess) -> AsyncIterator[Connection]:
         await asyncio.gather(client.close(), certificate.close())
         # Transports of aiohttp close in the next turn of the loop; without it they are reported as leaks.
         await asyncio.sleep(0)
-
-
-def _proxy_of_environment(server: str) -> str | None:
-    """Return what ``HTTPS_PROXY`` and its like say, unless ``NO_PROXY`` names the server."""
-    parts = urlsplit(server)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-__all__ = ["is_private"]
+__all__ = ["is_private", "proxy_of_environment"]
 
 
 def is_private(cluster: Mapping[str, Any]) -> bool:
@@ -16,7 +16,10 @@ def is_private(cluster: Mapping[str, Any]) -> bool:
     try:
         server = urlsplit(str(cluster.get("server") or ""))
         return server.scheme == "https" or (
-            _is_loopback(server.hostname or "") and not _is_proxied(cluster, server)
+            _is_loopback(server.hostname or "")
+            and not cluster.get("proxy-url")
+            # Unlike Go, Python asks a proxy for this machine's own addresses, too.
+            and not proxy_of_environment(server.geturl())
         )
     except ValueError:
         return False
@@ -31,8 +34,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _is_proxied(cluster: Mapping[str, Any], server: SplitResult) -> bool:
-    """Tell whether a proxy comes first; unlike Go, Python asks it for this machine's own addresses, too."""
-    if cluster.get("proxy-url"):
-        return True
-    return bool(getproxies().get(server.scheme)) and not proxy_bypass(server.hostname or "")
+def proxy_of_environment(server: str) -> str | None:
+    """Return what ``HTTPS_PROXY`` and its like say of a server's address, unless ``NO_PROXY`` names it."""
+    parts = urlsplit(server)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)

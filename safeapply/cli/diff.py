@@ -93,9 +93,10 @@ def _planned(
     from safeapply.resources.objects import Namespace
 
     if live is None:
-        from safeapply.cli.online import planned_online
+        from safeapply.cli.supervision import run_to_end
+        from safeapply.commands.online import plan_online
 
-        return planned_online(wants, access.value)
+        return run_to_end(plan_online(wants, access.value))
     default = Namespace(namespace or "default")
     return plan_offline(wants(default), live, recursive=recursive, default=default)
 

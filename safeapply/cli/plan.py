@@ -100,9 +100,10 @@ def plan(  # noqa: PLR0913  one parameter for each option
         default = Namespace(namespace or "default")
         made = plan_offline(wants(default), live, recursive=recursive, default=default)
     else:
-        from safeapply.cli.online import planned_online
+        from safeapply.cli.supervision import run_to_end
+        from safeapply.commands.online import plan_online
 
-        made = planned_online(wants, access.value)
+        made = run_to_end(plan_online(wants, access.value))
     show(made, output)
     if out is not None and not made.plan.refusals:
         from safeapply.cli.saved import Request, save

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from safeapply.resources.identifiers import is_built_in
 from safeapply.resources.managed import dropped
 from safeapply.resources.objects import Document, GroupKind, Resource, ResourceId
 
@@ -20,8 +21,6 @@ _APPLIERS: Final = frozenset({"safeapply", "kubectl-client-side-apply", "before-
 """The managers whose fields this manager has, or takes over."""
 
 
-_BUILT_IN: Final = frozenset({"", "apps", "autoscaling", "batch", "policy"})
-"""The groups of Kubernetes' own kinds that get defaults, beside those that end in ``.k8s.io``."""
 _PLAIN: Final = GroupKind("", "ConfigMap")
 """Kubernetes' own, without defaults."""
 
@@ -46,8 +45,7 @@ def _over(live: Resource, manifest: Resource) -> Resource:
 
 def _has_defaults(one: ResourceId, entry: Mapping[str, Any]) -> bool:
     """Tell whether the server's own defaults may be among the fields of a manager: of the one that created it."""
-    own = one.group in _BUILT_IN or one.group.endswith(".k8s.io")
-    return entry.get("operation") == "Update" and own and one.group_kind != _PLAIN
+    return entry.get("operation") == "Update" and is_built_in(one.group) and one.group_kind != _PLAIN
 
 
 def _merged(live: Any, wanted: Any) -> Any:  # noqa: ANN401  JSON

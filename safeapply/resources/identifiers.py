@@ -17,6 +17,7 @@ __all__ = [
     "api_version_fault",
     "identified",
     "identifier_faults",
+    "is_built_in",
     "is_label",
     "is_path_segment",
 ]
@@ -29,8 +30,6 @@ _SUBDOMAIN: Final = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
 _KIND: Final = re.compile(r"[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?")
 _VERSION: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _BUILT_IN: Final = frozenset({"", "apps", "autoscaling", "batch", "extensions", "policy"})
-_OF_SUBDOMAINS: Final = (".k8s.io", ".istio.io")
-"""Groups whose kinds are Kubernetes' own, or defined by a CRD: all of those have subdomains for names."""
 _FREELY_NAMED: Final = frozenset(
     {
         *(
@@ -108,6 +107,11 @@ def api_version_fault(version: str) -> str:
     return ""
 
 
+def is_built_in(group: str) -> bool:
+    """Tell whether a group's kinds are Kubernetes' own."""
+    return group in _BUILT_IN or group.endswith(".k8s.io")
+
+
 def is_label(text: str) -> bool:
     """Tell whether a text is a DNS label (RFC 1123), as the name of a namespace has to be."""
     return len(text) <= LABEL_LENGTH and _LABEL.fullmatch(text) is not None
@@ -123,7 +127,8 @@ def _unseen(name: str) -> str:
 
 
 def _has_subdomains(kind: GroupKind) -> bool:
-    return (kind.group in _BUILT_IN or kind.group.endswith(_OF_SUBDOMAINS)) and kind not in _FREELY_NAMED
+    # Istio's kinds are defined by a CRD, and all of those have subdomains for names.
+    return (is_built_in(kind.group) or kind.group.endswith(".istio.io")) and kind not in _FREELY_NAMED
 
 
 def _is_subdomain(text: str) -> bool:

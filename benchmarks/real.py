@@ -22,7 +22,7 @@ import yaml
 
 from benchmarks.figures import Figure
 from tests.real.changes import CHANGES
-from tests.real.controlplane import ControlPlane
+from tests.real.controlplane import ControlPlane, until
 from tests.real.mesh import SAFEAPPLY, Mesh
 from tests.real.namespaces import inside
 from tests.real.places import Place
@@ -70,11 +70,14 @@ class Watcher:
             else:
                 since.pop(network, None)
 
+    def shows(self, fact: str) -> bool:
+        """Tell whether all Envoys show a fact now."""
+        return len(self.true_since.get(fact, ())) == len(self.networks)
+
     def slowest(self, fact: str) -> float:
         """Return when the last Envoy showed a fact, in seconds of the epoch."""
-        since = self.true_since[fact]
-        assert len(since) == len(self.networks), fact
-        return max(since.values())
+        assert self.shows(fact), fact
+        return max(self.true_since[fact].values())
 
 
 def _has_endpoint(clusters: bytes, name: str) -> bool:
@@ -137,7 +140,7 @@ def _renamed(place: Place, directory: Path) -> tuple[float, float, float]:
     begun = time.time()
     result = place.safeapply("apply", "-f", str(directory), "--yes", "--soak", "0", "-o", "events")
     whole = time.time() - begun
-    time.sleep(0.2)  # what came last is noted, too
+    until(lambda: watcher.shows("gone"), "every Envoy has let go of the subset", seconds=10.0)
     watcher.over.set()
     watching.join()
     assert result.code == 0, result.err

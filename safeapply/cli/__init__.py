@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from safeapply.cli.endings import EndedBySignal, ending_in_order, secure_streams
+from safeapply.cli.endings import EndedBySignal, end_in_order, secure_streams
 from safeapply.errors import SafeApplyError
 
 __all__ = ["main"]
@@ -36,9 +36,9 @@ def main() -> None:
 def _exit_code() -> int:
     """Run the command that the arguments name, and return how it ended."""
     try:
-        with ending_in_order():
-            code = _called_app()
-            sys.stdout.flush()
+        end_in_order()
+        code = _called_app()
+        sys.stdout.flush()
     except SafeApplyError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

@@ -6,17 +6,15 @@ not get is said, and no stream leaves a traceback.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
 from types import FrameType
 from typing import Final, NoReturn, TextIO
 
-__all__ = ["EndedBySignal", "ending_in_order", "secure_streams", "write_quietly"]
+__all__ = ["EndedBySignal", "end_in_order", "secure_streams", "write_quietly"]
 
 BY_SIGNAL: Final = 128
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,13 +31,11 @@ class EndedBySignal(BaseException):
         super().__init__(number)
 
 
-@contextlib.contextmanager
-def ending_in_order() -> Iterator[None]:
+def end_in_order() -> None:
     """Let ending signals unwind the stack, unless whoever started this has them ignored (nohup)."""
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise)
-    yield
 
 
 def _raise(number: int, _: FrameType | None) -> NoReturn:

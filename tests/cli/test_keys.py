@@ -78,22 +78,21 @@ def kubeconfig(directory: Path, server: str) -> Path:
     return path
 
 
+def applying(directory: Path, path: Path, *before: str, **variables: str) -> subprocess.Popen[str]:
+    """Start an apply with a kubeconfig."""
+    manifests = files(directory / "m", config("a", {"b": "c"}))
+    command = (*before, sys.executable, "-m", "safeapply", "apply", "-y", "-f", manifests)
+    environment = {**os.environ, "KUBECONFIG": str(path), **variables}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
 @pytest.mark.parametrize("numbers", SIGNALS, ids=lambda numbers: "+".join(one.name for one in numbers))
 def test_no_end_leaves_a_key_behind(tmp_path: Path, silent: Silent, numbers: tuple[signal.Signals, ...]) -> None:
     """Nor is there one while the command runs."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    command = (
-        sys.executable,
-        "-m",
-        "safeapply",
-        "apply",
-        "-y",
-        "-f",
-        files(tmp_path / "m", config("a", {"b": "c"})),
-    )
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig(tmp_path, silent.url)), "TMPDIR": str(scratch)}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    path = kubeconfig(tmp_path, silent.url)
+    with applying(tmp_path, path, TMPDIR=str(scratch)) as process:
         with silent.wait():
             assert not list(scratch.iterdir())
             for number in numbers:
@@ -106,18 +105,7 @@ def test_no_end_leaves_a_key_behind(tmp_path: Path, silent: Silent, numbers: tup
 
 def test_what_is_ignored_from_the_start_stays_ignored(tmp_path: Path, silent: Silent) -> None:
     """Under nohup a terminal that is closed ends nothing."""
-    command = (
-        "nohup",
-        sys.executable,
-        "-m",
-        "safeapply",
-        "apply",
-        "-y",
-        "-f",
-        files(tmp_path / "m", config("a", {"b": "c"})),
-    )
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig(tmp_path, silent.url))}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with applying(tmp_path, kubeconfig(tmp_path, silent.url), "nohup") as process:
         with silent.wait():
             process.send_signal(signal.SIGHUP)
             process.send_signal(signal.SIGTERM)
@@ -131,17 +119,7 @@ def test_a_key_that_is_no_base64_is_one_sentence(tmp_path: Path) -> None:
     document = yaml.safe_load(path.read_text())
     document["users"][0]["user"]["client-key-data"] = "not base64"
     path.write_text(yaml.safe_dump(document))
-    command = (
-        sys.executable,
-        "-m",
-        "safeapply",
-        "apply",
-        "-y",
-        "-f",
-        files(tmp_path / "m", config("a", {"b": "c"})),
-    )
-    done = subprocess.run(
-        command, env={**os.environ, "KUBECONFIG": str(path)}, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "client-key-data is no base64" in done.stderr
+    with applying(tmp_path, path) as process:
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.count("\n")) == (1, 1)
+    assert "client-key-data is no base64" in said

@@ -70,7 +70,6 @@ class Mesh:
         self.programs = programs
         self.directory = directory
         self.control_plane = ControlPlane(programs, directory, addresses=("127.0.0.1", HOST))
-        self.istio = (programs.crds.parents[4] / "VERSION").read_text().strip() + ".0"
         self._running: list[Process] = []
 
     @property
@@ -120,7 +119,9 @@ class Mesh:
         """Return when every Deployment of a namespace is rolled out, and no pod of it is ending."""
         for deployment in self.get("deployments", namespace=namespace)["items"]:
             name = deployment["metadata"]["name"]
-            self.kubectl("rollout", "status", f"deployment/{name}", "--namespace", namespace, "--timeout=90s")
+            rollout = ("rollout", "status", f"deployment/{name}", "--namespace", namespace, "--timeout=90s")
+            ended = self.kubectl(*rollout, check=False)
+            assert ended.returncode == 0, ended.stderr + (self.directory / "node.log").read_text()
 
     def command(
         self, *arguments: str, namespace: str = "", kubeconfig: Path | None = None, **variables: str
@@ -202,7 +203,7 @@ class Mesh:
         )
 
     def _node(self) -> Sequence[Path | str]:
-        return (self.directory, self.programs.directory, self.istio)
+        return (self.directory, self.programs.directory, self.programs.release)
 
     def _run(self, name: str, *command: str) -> Process:
         # pods/exec runs Istio's agent as it is found on the path.

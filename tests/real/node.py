@@ -200,8 +200,6 @@ class Pod:
     jobs: list[asyncio.Task[None]] = field(default_factory=list)
     ending: asyncio.Task[None] | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    over: bool = False
-    """Whether its containers, once they have ended, stay so."""
 
     @property
     def path(self) -> str:
@@ -225,14 +223,13 @@ class Pod:
         place = self.node.directory / "pods" / self.document["metadata"]["namespace"]
         place.mkdir(parents=True, exist_ok=True)
         (place / self.document["metadata"]["name"]).write_text(str(self.network.pid))
-        self.jobs = [asyncio.create_task(self._keep(one, self.network)) for one in self.containers]
-        self.jobs += [asyncio.create_task(self._probe(one)) for one in self.containers]
+        self.jobs = [self.node.spawn(self._keep(one, self.network)) for one in self.containers]
+        self.jobs += [self.node.spawn(self._probe(one)) for one in self.containers]
         await self.say()
 
     async def end(self) -> None:
         """Run hooks, ask the containers to end, and take the pod away when they have, or its grace is over."""
         grace = self.document["metadata"].get("deletionGracePeriodSeconds", 30)
-        self.over = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace or 0.001):
                 await asyncio.gather(*(self._terminate(one) for one in self.containers))
@@ -262,7 +259,7 @@ class Pod:
             container.started = _now()
             await container.now.run()
             container.ready = False
-            if self.over:
+            if self.ending is not None:  # what has ended stays so
                 return
             container.restarts += 1
             await self.say()
@@ -387,15 +384,15 @@ class Node:
             if kind == "DELETED":
                 if (gone := self._pods.pop(uid, None)) is not None and gone.ending is None:
                     gone.document = {**document, "metadata": {**metadata, "deletionGracePeriodSeconds": 0}}
-                    gone.ending = self._spawn(gone.end())
+                    gone.ending = self.spawn(gone.end())
             elif not document["spec"].get("nodeName"):
-                self._spawn(self._bind(document))
+                self.spawn(self._bind(document))
             elif pod is None:
                 self._pods[uid] = pod = Pod(document, self)
-                self._spawn(pod.start())
+                self.spawn(pod.start())
             if pod is not None and metadata.get("deletionTimestamp") and pod.ending is None:
                 pod.document = document
-                pod.ending = self._spawn(pod.end())
+                pod.ending = self.spawn(pod.end())
 
     async def _bind(self, document: Document) -> None:
         """Do the scheduler's work: there is one node."""
@@ -433,7 +430,8 @@ class Node:
         finally:
             writer.close()
 
-    def _spawn(self, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a job; one that fails is told in the log, which every wait of the tests shows."""
         task = asyncio.create_task(job)
         self._jobs.add(task)
         task.add_done_callback(self._done)

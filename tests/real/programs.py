@@ -44,6 +44,8 @@ class Programs:
     """Holds ``cluster``, ``istiod``, ``kubelet``, and ``pilot-agent``, another name of ``istiod``."""
     kubernetes: str
     istio: str
+    release: str
+    """What Istio calls itself, as proxies say it: ``1.31.0``."""
     etcd: str
     crds: Path
     """Istio's CustomResourceDefinitions, one file."""
@@ -81,6 +83,7 @@ def built() -> Programs:
         kubernetes=version_of(modules["cluster"], KUBERNETES),
         etcd=version_of(modules["cluster"], ETCD),
         istio=version_of(modules["istiod"], ISTIO),
+        release=(istio / "VERSION").read_text().strip() + ".0",
         crds=istio / "manifests/charts/base/files/crd-all.gen.yaml",
         gateway_api=gateway_api / "config/crd",
     )

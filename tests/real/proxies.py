@@ -15,11 +15,11 @@ from safeapply.sandbox.names import HOME, PROXY_CONTAINER, SDS_CLUSTER, service_
 from tests.real.controlplane import HOST
 from tests.real.namespaces import PROXY_GROUP, client_socket
 
-__all__ = ["ADMIN", "SDS_PORT", "XDS_PORT", "Proxy", "is_live"]
+__all__ = ["ADMIN", "SDS_PORT", "XDS_PORT", "Proxy", "has_redirect", "is_live"]
 
 ADMIN: Final = 15000
 XDS_PORT, SDS_PORT = 15010, 15099
-TYPE: Final = "type.googleapis.com/envoy."
+HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 DRAIN: Final = 5.0
 """Seconds from SIGTERM to the end of the Envoy: Istio's ``terminationDrainDuration``."""
 ISTIO_DRAIN: Final = "45"
@@ -155,7 +155,7 @@ def _node(pod: Document, ip: str, istio: str) -> Mapping[str, Any]:
 
 def _grpc_cluster(name: str, port: int) -> Mapping[str, Any]:
     options = {
-        "@type": TYPE + "extensions.upstreams.http.v3.HttpProtocolOptions",
+        "@type": f"type.googleapis.com/{HTTP_OPTIONS}",
         "explicit_http_config": {"http2_protocol_options": {}},
     }
     return {
@@ -166,11 +166,8 @@ def _grpc_cluster(name: str, port: int) -> Mapping[str, Any]:
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(HOST, port)}}]}],
         },
-        "typed_extension_protocol_options": {TYPE.removeprefix("type.googleapis.com/") + OPTIONS: options},
+        "typed_extension_protocol_options": {HTTP_OPTIONS: options},
     }
-
-
-OPTIONS: Final = "extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def _address(ip: str, port: int) -> Mapping[str, Any]:

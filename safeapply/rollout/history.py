@@ -8,8 +8,6 @@ was stopped or killed, and the next one of the same user goes on with it: what t
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -35,37 +33,17 @@ from safeapply.plans.records import (
     retained,
 )
 from safeapply.ports import Clock, Cluster
-from safeapply.resources.objects import GroupKind, Namespace, Resource, ResourceId
-from safeapply.resources.secrets import SECRET
+from safeapply.resources.objects import GroupKind, Namespace, ResourceId
+from safeapply.rollout.record_secrets import MANAGED_BY, Naming, RecordSecrets, Stored
 
 __all__ = ["Chronicle", "History", "Recorded", "Returned"]
 
-MANAGED_BY: Final = "app.kubernetes.io/managed-by"
-STATE: Final = "safeapply/state"
-"""The label with the state of the newest rollout, for whoever lists Secrets; nothing here reads it."""
-USER: Final = "safeapply/user"
-"""The annotation with the user whose records these are."""
-TYPE: Final = "safeapply/rollout"
-"""The type of the Secrets."""
-MANAGER: Final = "safeapply-record"
-MAKER: Final = "safeapply-record-maker"
-"""The field manager that makes a Secret, and owns none of its data: who comes second takes nothing away."""
 AT_ONCE: Final = 8
 """Secrets that are read or written at the same time."""
 TRIES: Final = 5
 """How often a Secret is written that somebody else has written meanwhile."""
 _FORMER: Final = GroupKind("apps", "ControllerRevision")
 """What records were kept as before; whoever may create them can forge one, so they are only spoken of."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A Secret of records as it is."""
-
-    id: ResourceId
-    version: str
-    """Its resourceVersion; empty where there is none yet."""
-    data: Mapping[str, bytes]
 
 
 @dataclass(slots=True)
@@ -152,7 +130,7 @@ class History:
     async def mark(self, record: Record, state: State) -> None:
         """Note what has become of a rollout; a record that was deleted meanwhile stays deleted."""
 
-        def marked(stored: _Stored) -> tuple[Entry, ...]:
+        def marked(stored: Stored) -> tuple[Entry, ...]:
             entries = self._entries(stored)
             return tuple(replace(one, state=state) if one.revision == record.revision else one for one in entries)
 
@@ -166,7 +144,7 @@ class History:
                 return
         raise self._raced()
 
-    async def _record(self, entry: Entry, head: _Stored, *, going_on: bool = False) -> Record:
+    async def _record(self, entry: Entry, head: Stored, *, going_on: bool = False) -> Record:
         """Return a rollout with what it found.
 
         Args:
@@ -196,7 +174,7 @@ class History:
             return await self.cluster.get(ResourceId("", "Namespace", Namespace(""), space)) is None
         return False
 
-    async def _keep(self, record: Record, head: _Stored, entries: tuple[Entry, ...], stopped: Entry | None) -> None:
+    async def _keep(self, record: Record, head: Stored, entries: tuple[Entry, ...], stopped: Entry | None) -> None:
         """Write the parts, then the head, and only then take away what the head names no more."""
         parts = parts_of(record.found, self.namespace)
         digests = tuple((space, digest_of(part)) for space, part in parts.items())
@@ -249,7 +227,7 @@ class History:
         try:
             others = [
                 f"\n  --by {user}: rollout {entry.revision}, {entry.state.value}, of {entry.by} at {entry.at}"
-                for user, entry in await self._others()
+                for user, entry in await (await self._secrets()).others()
             ]
         except ForbiddenError:
             told += f"; whether others have recorded any takes the right to list secrets in {self.namespace}"
@@ -266,113 +244,27 @@ class History:
                 )
         return told
 
-    async def _others(self) -> tuple[tuple[str, Entry], ...]:
-        """Return the newest rollout of each other user that could be gone back from."""
-        kept = await self.cluster.select((SECRET,), (self.namespace,), f"{MANAGED_BY}=safeapply")
-        newest: list[tuple[str, Entry]] = []
-        for one in kept:
-            user = str(one.annotations.get(USER, ""))
-            if one.id.name != record_name(user) or user == self.user:
-                continue
-            with suppress(ClusterError):
-                entries = entries_in(_stored(one).data.get(HEAD), user)
-                newest += [(user, one) for one in entries if one.state is not State.ROLLED_BACK][:1]
-        return tuple(sorted(newest, key=lambda each: each[0]))
+    async def _secrets(self) -> RecordSecrets:
+        return RecordSecrets(self.cluster, self.namespace, await self.owner())
 
-    def _entries(self, head: _Stored) -> tuple[Entry, ...]:
+    async def _read(self, space: Namespace) -> Stored:
+        return await (await self._secrets()).read(space)
+
+    async def _write(self, stored: Stored, data: Mapping[str, bytes]) -> None:
+        await (await self._secrets()).write(stored, data)
+
+    def _named(self, one: ResourceId) -> Naming:
+        return Naming(one, self.namespace)
+
+    def _entries(self, head: Stored) -> tuple[Entry, ...]:
         with self._named(head.id):
             return entries_in(head.data.get(HEAD), self.user)
-
-    async def _read(self, space: Namespace) -> _Stored:
-        """Return a Secret of these records; one that is not there yet is empty.
-
-        Raises:
-            ClusterError: it is somebody else's, or cannot be read.
-        """
-        one = ResourceId(SECRET.group, SECRET.kind, space, record_name(await self.owner()))
-        kept = await self.cluster.get(one)
-        if kept is None:
-            return _Stored(one, "", {})
-        with self._named(one):
-            return _stored(kept)
-
-    async def _write(self, stored: _Stored, data: Mapping[str, bytes]) -> None:
-        """Write a Secret that is as it was read.
-
-        Raises:
-            ClusterChangedError: somebody else has written it meanwhile.
-        """
-        version = stored.version or await self._made(stored.id)
-        newest = entries_in(data.get(HEAD), self.user)[:1]
-        labels = {MANAGED_BY: "safeapply"} | ({STATE: newest[0].state.value} if newest else {})
-        metadata = {
-            "name": stored.id.name,
-            "namespace": stored.id.namespace,
-            "labels": labels,
-            "annotations": {USER: self.user},
-            "resourceVersion": version,
-        }
-        encoded = {key: base64.b64encode(value).decode() for key, value in sorted(data.items())}
-        document = {"apiVersion": "v1", "kind": SECRET.kind, "metadata": metadata, "type": TYPE, "data": encoded}
-        await self.cluster.apply(Resource(stored.id, document), manager=MANAGER)
-
-    async def _made(self, one: ResourceId) -> str:
-        """Make a Secret that was not there, and return its resourceVersion.
-
-        By an apply, since rights to create by name hold only there: a POST has no name yet.
-        """
-        metadata = {"name": one.name, "namespace": one.namespace}
-        document = {"apiVersion": "v1", "kind": SECRET.kind, "metadata": metadata, "type": TYPE}
-        made = await self.cluster.apply(Resource(one, document), manager=MAKER)
-        if made.document.get("data"):
-            raise ClusterChangedError(str(one), "somebody else made it")
-        return made.resource_version
 
     def _raced(self) -> ClusterError:
         name = record_name(self.user)
         return ClusterError(
             f"somebody else writes secret/{self.namespace}/{name} again and again; run the command again"
         )
-
-    def _named(self, one: ResourceId) -> _Naming:
-        return _Naming(one, self.namespace)
-
-
-@dataclass(frozen=True, slots=True)
-class _Naming:
-    """Says of an error which Secret it is about, and what the way out is."""
-
-    id: ResourceId
-    lock: Namespace
-
-    def __enter__(self) -> None:
-        """Have nothing to prepare."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        """Name the Secret."""
-        if isinstance(error, ClusterError):
-            raise ClusterError(
-                f"the record of the rollout in {self.id} cannot be used: {error}; to do without it, give "
-                f"--no-record, or kubectl delete secret -n {self.lock} {self.id.name}"
-            ) from error
-
-
-def _stored(kept: Resource) -> _Stored:
-    """Return a Secret as it is.
-
-    Raises:
-        ClusterError: it is none of records.
-    """
-    if kept.document.get("type") != TYPE:
-        raise ClusterError(f"it is of type {str(kept.document.get('type'))[:60]!r}, and not of {TYPE}")
-    try:
-        data = {
-            str(key): base64.b64decode(str(value), validate=True)
-            for key, value in (kept.document.get("data") or {}).items()
-        }
-    except (binascii.Error, ValueError, AttributeError) as error:
-        raise ClusterError("its data is no base64") from error
-    return _Stored(kept.id, kept.resource_version, data)
 
 
 ResultT = TypeVar("ResultT")

@@ -8,31 +8,22 @@ from __future__ import annotations
 import contextlib
 import http
 import json
-import socket
 import ssl
-import subprocess
-import time
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from safeapply.sandbox.apiserver import ADMIN, Access, Store, User
 from tests.conformance.playing import Server
+from tests.real.controlplane import ControlPlane, until
 from tests.real.programs import Programs
 from tests.sandbox.apiserver.cluster import Cluster
 
 __all__ = ["definitions", "embedded", "real"]
 
-READY_SECONDS: Final = 60.0
-STOP_SECONDS: Final = 20.0
-PAUSE: Final = 0.05
-NOWHERE: Final = "192.0.2.1"
-"""What the server says that it is reached at (RFC 5737): it asks for an address, and nobody for it."""
 COMPACTED_EVERY: Final = "5s"
 """So that what is from before the last time, and no more, is forgotten soon."""
 USERS: Final[Mapping[str, User]] = {
@@ -62,18 +53,27 @@ def real(directory: Path, programs: Programs) -> Iterator[Server]:
         directory: for data, keys and logs.
         programs: the real programs, with the definitions that belong to them.
     """
-    with contextlib.ExitStack() as running:
-        etcd, peer, port = f"http://127.0.0.1:{_free()}", f"http://127.0.0.1:{_free()}", _free()
-        cluster = str(programs.path("cluster"))
-        running.enter_context(_running((cluster, "etcd", *_etcd(directory, etcd, peer)), directory / "etcd.log"))
-        flags = _api_server(directory, etcd, port)
-        running.enter_context(_running((cluster, "kube-apiserver", *flags), directory / "apiserver.log"))
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        server = Server(f"https://127.0.0.1:{port}", tls=context)
-        _until_ready(server, directory / "apiserver.log")
+    flags = (
+        f"--token-auth-file={_tokens(directory / 'tokens.csv')}",
+        f"--etcd-compaction-interval={COMPACTED_EVERY}",
+        # Nobody makes accounts for pods.
+        "--disable-admission-plugins=ServiceAccount",
+    )
+    with ControlPlane(programs, directory, flags=flags, controllers=False) as cluster:
+        server = Server(cluster.url, tls=ssl.create_default_context(cafile=str(directory / "ca.pem")))
         _define(server, definitions(programs))
         yield server
+
+
+def _tokens(file: Path) -> Path:
+    own = "system:authenticated"
+    file.write_text(
+        "".join(
+            f'{token},{user.name},{user.name},"{",".join(sorted(user.groups - {own}))}"\n'
+            for token, user in USERS.items()
+        )
+    )
+    return file
 
 
 def definitions(programs: Programs) -> Iterator[Mapping[str, Any]]:
@@ -82,79 +82,6 @@ def definitions(programs: Programs) -> Iterator[Mapping[str, Any]]:
         for document in yaml.safe_load_all(file.read_text()):
             if document and document["kind"] == "CustomResourceDefinition":
                 yield document
-
-
-def _etcd(directory: Path, client: str, peer: str) -> Sequence[str]:
-    return (
-        f"--data-dir={directory / 'etcd'}",
-        f"--listen-client-urls={client}",
-        f"--advertise-client-urls={client}",
-        f"--listen-peer-urls={peer}",
-        f"--initial-advertise-peer-urls={peer}",
-        f"--initial-cluster=default={peer}",
-        "--unsafe-no-fsync",
-    )
-
-
-def _api_server(directory: Path, etcd: str, port: int) -> Sequence[str]:
-    key, tokens = directory / "key.pem", directory / "tokens.csv"
-    key.write_bytes(
-        rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    own = "system:authenticated"
-    tokens.write_text(
-        "".join(
-            f'{token},{user.name},{user.name},"{",".join(sorted(user.groups - {own}))}"\n'
-            for token, user in USERS.items()
-        )
-    )
-    return (
-        f"--etcd-servers={etcd}",
-        "--bind-address=127.0.0.1",
-        f"--advertise-address={NOWHERE}",
-        f"--secure-port={port}",
-        f"--cert-dir={directory / 'certificates'}",
-        "--service-cluster-ip-range=10.96.0.0/16",
-        f"--service-account-key-file={key}",
-        f"--service-account-signing-key-file={key}",
-        "--service-account-issuer=https://kubernetes.default.svc",
-        "--authorization-mode=RBAC",
-        f"--token-auth-file={tokens}",
-        "--allow-privileged",
-        "--endpoint-reconciler-type=none",
-        f"--etcd-compaction-interval={COMPACTED_EVERY}",
-        "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
-    )
-
-
-@contextlib.contextmanager
-def _running(command: Sequence[str], log: Path) -> Iterator[None]:
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _until_ready(server: Server, log: Path) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while not _ready(server):
-        assert time.monotonic() < deadline, log.read_text()[-4000:]
-        time.sleep(PAUSE)
-
-
-def _ready(server: Server) -> bool:
-    try:
-        with urllib.request.urlopen(f"{server.url}/readyz", context=server.tls, timeout=5):
-            return True
-    except OSError:
-        return False
 
 
 def _define(server: Server, documents: Iterator[Mapping[str, Any]]) -> None:
@@ -166,11 +93,12 @@ def _define(server: Server, documents: Iterator[Mapping[str, Any]]) -> None:
         spec = document["spec"]
         versions = [one["name"] for one in spec["versions"] if one["served"]]
         paths += [f"/apis/{spec['group']}/{version}/{spec['names']['plural']}" for version in versions]
-    deadline = time.monotonic() + READY_SECONDS
     for path in paths:
-        while _asked(server, "GET", path)[0] != http.HTTPStatus.OK:
-            assert time.monotonic() < deadline, path
-            time.sleep(PAUSE)
+        until(partial(_serves, server, path), f"{path} is served")
+
+
+def _serves(server: Server, path: str) -> bool:
+    return _asked(server, "GET", path)[0] == http.HTTPStatus.OK
 
 
 def _asked(server: Server, method: str, path: str, document: object = None) -> tuple[int, bytes]:
@@ -183,9 +111,3 @@ def _asked(server: Server, method: str, path: str, document: object = None) -> t
         return answer.status, answer.read()
     finally:
         connection.close()
-
-
-def _free() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -96,19 +96,31 @@ class Process:
 class ControlPlane:
     """One cluster without nodes; ``kubeconfig`` is its administrator's."""
 
-    def __init__(self, programs: Programs, directory: Path, *, addresses: Sequence[str] = ("127.0.0.1",)) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        directory: Path,
+        *,
+        addresses: Sequence[str] = ("127.0.0.1",),
+        flags: Sequence[str] = (),
+        controllers: bool = True,
+    ) -> None:
         """Start nothing yet.
 
         Args:
             programs: what to run.
             directory: where certificates, data and logs are kept.
             addresses: where the API server is reached; the first one is in the kubeconfig.
+            flags: of the API server, besides its own.
+            controllers: whether anything acts on what is written.
         """
         self.programs = programs
         self.directory = directory
         self.authority = trustme.CA()
         self.kubeconfig = directory / "admin.kubeconfig"
-        self._address = addresses[0]
+        self.url = f"https://{addresses[0]}:{PORT}"
+        self._flags = flags
+        self._controlled = controllers
         self._running: list[Process] = []
         directory.mkdir(parents=True, exist_ok=True)
         self._write("ca.pem", self.authority.cert_pem.bytes())
@@ -133,7 +145,7 @@ class ControlPlane:
         else:
             credentials = {"token": token}
         cluster = {
-            "server": f"https://{self._address}:{PORT}",
+            "server": self.url,
             "certificate-authority": str(self.directory / "ca.pem"),
         }
         document = {
@@ -147,12 +159,13 @@ class ControlPlane:
         return self._write(f"{user}.kubeconfig", yaml.safe_dump(document).encode())
 
     def start(self) -> None:
-        """Start the three, and return when the API server is ready and the controllers run."""
+        """Start them, and return when the API server is ready and the controllers run."""
         self._run("etcd", *self._etcd())
         api = self._run("kube-apiserver", *self._api_server())
         until(lambda: api.works() and self._answers("/readyz"), f"kube-apiserver is ready; see {api.log}")
-        self._run("kube-controller-manager", *self._controllers())
-        self.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=30s")
+        if self._controlled:
+            self._run("kube-controller-manager", *self._controllers())
+            self.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=30s")
 
     def stop(self) -> None:
         """Stop all, the last started first: an API server whose etcd is gone does not leave on SIGTERM."""
@@ -236,6 +249,7 @@ class ControlPlane:
             # Nobody routes cluster IPs outside of pods: webhooks are called at their endpoints.
             "--enable-aggregator-routing=true",
             "--allow-privileged=true",
+            *self._flags,
         )
 
     def _controllers(self) -> Sequence[str]:

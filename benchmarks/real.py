@@ -21,13 +21,12 @@ from pathlib import Path
 import yaml
 
 from benchmarks.figures import Figure
-from tests.real.changes import CHANGES
+from tests.real.changes import CHANGES, laid_out
 from tests.real.controlplane import ControlPlane, until
 from tests.real.mesh import SAFEAPPLY, Mesh
 from tests.real.namespaces import inside
 from tests.real.places import Place
 from tests.real.programs import built
-from tests.real.test_rollouts import laid_out
 
 __all__ = ["figures"]
 

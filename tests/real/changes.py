@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-__all__ = ["CHANGES", "Change"]
+import yaml
+
+from safeapply.resources.objects import Document
+from tests.real.places import Place, deployment, service
+
+__all__ = ["CHANGES", "Change", "laid_out", "parsed", "route", "rule", "servers", "written"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,32 @@ class Change:
     asked: tuple[str, ...] = ("reviews",)
     """The hosts that clients ask all the while."""
     prune: bool = False
+
+
+def servers(change: Change) -> list[Document]:
+    """Return the Services and Deployments that answer."""
+    return [
+        document
+        for app, versions in change.servers.items()
+        for document in (service(app), *(deployment(app, version, port=9080) for version in versions))
+    ]
+
+
+def parsed(text: str) -> list[Document]:
+    """Return the documents of a text."""
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def laid_out(place: Place, change: Change, directory: Path) -> Path:
+    """Make a change's live objects and its servers, and return the directory of what is desired."""
+    place.live([*servers(change), *parsed(change.live)])
+    return written(change.desired.replace("NAMESPACE", place.name), directory)
+
+
+def written(text: str, directory: Path) -> Path:
+    """Write what is desired, and return where."""
+    (directory / "desired.yaml").write_text(text)
+    return directory
 
 
 def rule(host: str, *subsets: str, policy: str = "") -> str:

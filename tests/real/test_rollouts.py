@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from safeapply.resources.objects import Document
-from tests.real.changes import CHANGES, Change, route, rule
+from tests.real.changes import CHANGES, Change, laid_out, parsed, route, rule, servers, written
 from tests.real.controlplane import until
 from tests.real.mesh import SYSTEM, ended
 from tests.real.places import EXAMPLES, Place, deployment, documents, service
@@ -19,32 +18,6 @@ from tests.real.record import LINES
 
 NUMBERED = sorted(path.parent for path in EXAMPLES.glob("0*/desired"))
 RENAME = CHANGES["rename a subset"]
-
-
-def servers(change: Change) -> list[Document]:
-    """Return the Services and Deployments that answer."""
-    return [
-        document
-        for app, versions in change.servers.items()
-        for document in (service(app), *(deployment(app, version, port=9080) for version in versions))
-    ]
-
-
-def parsed(text: str) -> list[Document]:
-    """Return the documents of a text."""
-    return [document for document in yaml.safe_load_all(text) if document]
-
-
-def laid_out(place: Place, change: Change, directory: Path) -> Path:
-    """Make a change's live objects and its servers, and return the directory of what is desired."""
-    place.live([*servers(change), *parsed(change.live)])
-    return written(change.desired.replace("NAMESPACE", place.name), directory)
-
-
-def written(text: str, directory: Path) -> Path:
-    """Write what is desired, and return where."""
-    (directory / "desired.yaml").write_text(text)
-    return directory
 
 
 def arguments(change: Change, directory: Path) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ async def changes(connection: Connection, path: str, version: str) -> AsyncGener
         raise ClusterUnreachableError(f"the watch of {path} fell silent") from error
     except ClusterError:
         raise
+    # The client takes what comes apart without a look at its form, and raises whatever that leads to.
     except Exception as error:
         raise ClusterUnreachableError(f"the watch of {path} broke off ({str(error)[:SHOWN]})") from error
     finally:

@@ -14,10 +14,11 @@ import sys
 from types import FrameType
 from typing import Final, NoReturn, TextIO
 
-__all__ = ["EndedBySignal", "end_in_order", "secure_streams", "write_quietly"]
+__all__ = ["ENDING", "EndedBySignal", "end_in_order", "secure_streams", "write_quietly"]
 
 BY_SIGNAL: Final = 128
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that end a command, each unless whoever started it has it ignored."""
 CLOSED: Final = {0: os.O_WRONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}
 """How /dev/null is opened in place of a stream that is closed, so that no other file gets its number: of the first
 two so that reading or writing fails as on a closed one, of standard error so that what is said is lost."""

@@ -9,11 +9,12 @@ import sys
 from collections.abc import Coroutine
 from typing import TypeVar
 
+from safeapply.cli.endings import ENDING
+
 __all__ = ["run_to_end"]
 
 T = TypeVar("T")
 INTERRUPTED = 130
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = "\x1b[?25h"
 """A picture that is being drawn hides it."""
 
